@@ -1,1 +1,3 @@
+//! Annals over HTTP, and the program `annals`.
 
+pub mod http;

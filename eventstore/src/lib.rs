@@ -1,1 +1,21 @@
+//! The log: append, load, subscribe, snapshots, sealed values.
+//!
+//! It knows streams, envelopes and bytes; it knows no product. What its rows
+//! look like, and why an append is a group commit, is in `docs/log.md`.
 
+mod append;
+mod event;
+mod load;
+mod seal;
+mod store;
+mod subscribe;
+
+pub use append::{
+    Append, AppendError, Assert, Claim, ClaimKey, Expected, Idempotency, IdempotencyRef, NewEvent, Receipt,
+    StreamAppend, StreamVersion,
+};
+pub use event::{Actor, ActorKind, ClientInfo, Metadata, RecordedEvent, Source, StoredEvent, StreamId};
+pub use load::{LoadError, Loaded, SnapshotPolicy, Upcast, Upcaster};
+pub use seal::{KeyringError, MasterKey, Opening};
+pub use store::{EventStore, StoreError, StoreOptions};
+pub use subscribe::{Batch, Filter, Subscription};

@@ -1,1 +1,9 @@
+//! The read side: the projector runtime, and one file per read model with its tables, its
+//! projector and its queries.
 
+pub mod runtime;
+
+pub mod identity;
+pub mod publishing;
+
+pub use runtime::{Applied, Projection, ProjectionError, Projector, ReadError, Reader};

@@ -1,0 +1,1 @@
+//! Commands of the identity context that touch more than one aggregate, or the outside world.

@@ -1,0 +1,4 @@
+//! The outside world as the write side sees it: traits that `annals-adapters` implements.
+
+pub mod clock;
+pub mod social;

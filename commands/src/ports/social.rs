@@ -1,0 +1,270 @@
+//! A social platform: what Annals asks of each, whatever its API looks like.
+
+use std::{collections::HashMap, sync::Arc};
+
+use annals_domain::kernel::{IntegrationId, PostId};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a platform is and can do: listed by `GET integrations`, checked when a post is scheduled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformInfo {
+    /// `bluesky`: stable, lower case, used in URLs and events.
+    pub identifier: &'static str,
+    pub name: &'static str,
+    pub connect: ConnectMethod,
+    pub limits: PlatformLimits,
+    /// What happens to a call whose answer was lost.
+    pub idempotency: IdempotencyKind,
+}
+
+/// How a channel on this platform is connected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub enum ConnectMethod {
+    /// Nothing to give: the channel is ours.
+    None,
+    /// The user gives these fields as `credentials`.
+    Credentials { fields: Vec<CredentialField> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialField {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub secret: bool,
+    pub required: bool,
+    pub default: Option<&'static str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformLimits {
+    /// Characters as the platform counts them (grapheme clusters on Bluesky).
+    pub text_chars_max: usize,
+    /// Parts of a thread, the first included; 1: no threads.
+    pub thread_parts_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdempotencyKind {
+    /// The same handle can be published any number of times and stands once.
+    ByHandle,
+    /// The platform can be asked whether a handle was published.
+    Searchable,
+    /// Neither: from an unknown outcome only the user may try again.
+    None,
+}
+
+/// The same in every attempt to publish one occurrence of a post on one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PublishHandle {
+    pub post: PostId,
+    pub channel: IntegrationId,
+    /// 0 for a post that is published once.
+    pub occurrence: u32,
+}
+
+/// A channel as its provider needs it.
+#[derive(Clone, Debug)]
+pub struct ChannelAccess {
+    pub id: IntegrationId,
+    pub name: String,
+    /// What [`SocialProvider::authenticate`] or [`SocialProvider::refresh`] returned, opened.
+    pub credentials: Value,
+    /// Where the channel's public page is, such as a feed's URL.
+    pub url: Option<String>,
+}
+
+/// A new connection: what the user gave.
+#[derive(Clone, Debug)]
+pub struct ConnectRequest {
+    pub channel: IntegrationId,
+    pub name: Option<String>,
+    pub credentials: Value,
+}
+
+/// An account that answered.
+#[derive(Clone, Debug)]
+pub struct ConnectedAccount {
+    /// The platform's stable id of the account (a DID on Bluesky).
+    pub remote_id: String,
+    /// The name to show if the user gave none.
+    pub name: String,
+    /// Such as `@ada.example.org`.
+    pub handle: Option<String>,
+    pub url: Option<String>,
+    pub picture: Option<String>,
+    /// To be sealed; all that later calls need.
+    pub credentials: Value,
+}
+
+/// What is published: the post, and the replies that make it a thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutgoingPost {
+    /// At least one.
+    pub parts: Vec<String>,
+    /// The time that the post bears, the same in every attempt.
+    pub at: DateTime<Utc>,
+}
+
+/// Where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// The platform's id of the first part (an AT URI on Bluesky).
+    pub remote_id: String,
+    pub url: Option<String>,
+}
+
+/// What the platform says about a handle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    Found(Published),
+    NotFound,
+    CannotTell,
+}
+
+/// Why a text can't go to this platform, for the person who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentProblem {
+    /// Which part of the thread, from 0.
+    pub part: usize,
+    /// Follows the field's name: `has 320 characters, Bluesky takes 300`.
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metric {
+    pub label: String,
+    pub data: Vec<MetricPoint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricPoint {
+    pub date: chrono::NaiveDate,
+    pub total: i64,
+}
+
+/// An uploaded file as the platform names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteMedia(pub Value);
+
+/// What a failed call means for what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The platform did not act, and may later: try again.
+    Retry,
+    /// The platform did not act: the access token has to be refreshed first.
+    RefreshToken,
+    /// The platform will never take this content.
+    BadContent,
+    /// The account is gone or no longer lets us in: the user has to connect again.
+    Disconnected,
+    /// The platform may have acted: never try blindly again.
+    OutcomeUnknown,
+    /// This platform does not offer that.
+    Unsupported,
+}
+
+/// A provider's failure: its class, and words for the person who owns the channel.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ProviderError {
+    pub class: FailureClass,
+    /// Lower case, no final period, no credentials.
+    pub message: String,
+    /// If the platform said when to come back.
+    pub retry_after: Option<std::time::Duration>,
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ProviderError {
+    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self { class, message: message.into(), retry_after: None, source: None }
+    }
+
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+/// One social platform. Calls end within 20 seconds: the worker's lease is longer.
+#[async_trait]
+pub trait SocialProvider: Send + Sync {
+    fn info(&self) -> &PlatformInfo;
+
+    /// Signs in and reads who it is.
+    async fn authenticate(&self, request: ConnectRequest) -> Result<ConnectedAccount, ProviderError>;
+
+    /// New credentials from the old ones. A provider without refresh returns them unchanged.
+    async fn refresh(&self, channel: &ChannelAccess) -> Result<Value, ProviderError>;
+
+    /// What is wrong with a post for this platform; asked when it is scheduled. No I/O.
+    fn check(&self, parts: &[String]) -> Vec<ContentProblem>;
+
+    /// Publishes under the handle. A second call with the same handle must not double where
+    /// [`IdempotencyKind::ByHandle`] is promised.
+    async fn publish(
+        &self,
+        channel: &ChannelAccess,
+        handle: PublishHandle,
+        post: &OutgoingPost,
+    ) -> Result<Published, ProviderError>;
+
+    /// Whether the handle was published: asked before an unknown outcome is tried again.
+    async fn find(
+        &self,
+        channel: &ChannelAccess,
+        handle: PublishHandle,
+        post: &OutgoingPost,
+    ) -> Result<Lookup, ProviderError>;
+
+    /// Uploads a file for later use in a post.
+    async fn upload_media(
+        &self,
+        channel: &ChannelAccess,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> Result<RemoteMedia, ProviderError>;
+
+    /// The account's figures by day, both ends included.
+    async fn analytics(
+        &self,
+        channel: &ChannelAccess,
+        from: chrono::NaiveDate,
+        to: chrono::NaiveDate,
+    ) -> Result<Vec<Metric>, ProviderError>;
+}
+
+/// The platforms of this installation, by identifier.
+#[derive(Clone, Default)]
+pub struct Platforms {
+    providers: HashMap<&'static str, Arc<dyn SocialProvider>>,
+}
+
+impl Platforms {
+    pub fn new(providers: impl IntoIterator<Item = Arc<dyn SocialProvider>>) -> Self {
+        Self { providers: providers.into_iter().map(|p| (p.info().identifier, p)).collect() }
+    }
+
+    pub fn get(&self, identifier: &str) -> Option<&Arc<dyn SocialProvider>> {
+        self.providers.get(identifier)
+    }
+
+    /// Sorted by identifier.
+    pub fn list(&self) -> Vec<&PlatformInfo> {
+        let mut infos: Vec<_> = self.providers.values().map(|p| p.info()).collect();
+        infos.sort_by_key(|info| info.identifier);
+        infos
+    }
+}

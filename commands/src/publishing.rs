@@ -1,0 +1,1 @@
+//! Publishing what is due, and commands of the publishing context that need a platform.

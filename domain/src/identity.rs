@@ -1,0 +1,1 @@
+//! People and their organizations: users, sessions, organizations, API keys.
