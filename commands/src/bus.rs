@@ -1,105 +1,36 @@
 //! The command bus: who asks what of which aggregate, and the receipt.
 
-use std::sync::Arc;
+mod context;
+mod error;
+mod work;
+
+use std::{sync::Arc, time::Duration};
 
 use annals_domain::Refusal;
-use annals_eventstore::{
-    Actor, AppendError, ClaimKey, ClientInfo, EventStore, LoadError, Receipt, Source, StoreError,
-};
+use annals_eventstore::{Append, AppendError, EventStore, IdempotencyRef, Loaded, Receipt, StreamId};
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use futures::future::BoxFuture;
-use uuid::Uuid;
+use rand::Rng;
+
+pub use context::{Context, IdempotencyKey};
+pub use error::CommandError;
+pub use work::Work;
 
 use crate::ports::clock::Clock;
 
-/// Who commands, for which organization, why, and under which key.
-#[derive(Clone, Debug)]
-pub struct Context {
-    pub actor: Actor,
-    pub organization_id: Option<Uuid>,
-    pub source: Source,
-    pub correlation_id: Uuid,
-    /// The event that caused this, for process managers.
-    pub causation_id: Option<Uuid>,
-    pub request_id: Option<String>,
-    pub trace_parent: Option<String>,
-    pub client: Option<ClientInfo>,
-    /// Whose personal data `client` is (`user:…`); the command may set it with [`Work::client_subject`].
-    pub client_subject: Option<String>,
-    pub idempotency: Option<IdempotencyKey>,
-    /// `If-Match`: the version the first loaded aggregate must have.
-    pub expected_version: Option<u64>,
-}
+/// How often a command decides before its conflicts are the answer.
+const TRIES_MAX: u32 = 8;
 
-impl Context {
-    /// A context for a process manager's command, caused by an event, with a key derived from it.
-    pub fn process(name: &str, caused_by: &annals_eventstore::RecordedEvent, step: &str) -> Self {
-        Self {
-            actor: Actor { kind: annals_eventstore::ActorKind::Process, id: Some(name.to_string()) },
-            organization_id: caused_by.metadata.organization_id,
-            source: Source::Worker,
-            correlation_id: caused_by.metadata.correlation_id,
-            causation_id: Some(caused_by.event_id),
-            request_id: None,
-            trace_parent: caused_by.metadata.trace_parent.clone(),
-            client: None,
-            client_subject: None,
-            idempotency: Some(IdempotencyKey {
-                scope: format!("process:{name}"),
-                key: format!("{}:{}:{step}", caused_by.event_id, caused_by.part),
-                request: Vec::new(),
-            }),
-            expected_version: None,
-        }
-    }
-}
-
-/// What the caller gave to have the effect once.
-#[derive(Clone, Debug)]
-pub struct IdempotencyKey {
-    /// Actor and organization, or the route for anonymous calls.
-    pub scope: String,
-    pub key: String,
-    /// Method, path and body of the request; only an HMAC of it is kept.
-    pub request: Vec<u8>,
-}
-
-/// Why a command did nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// The aggregate said no; its words are for the caller.
-    #[error("{0}")]
-    Refused(Box<dyn Refusal>),
-    /// `If-Match` named another version, or conflicts did not end within the tries.
-    #[error("the version is {actual}, not {expected}")]
-    VersionConflict { expected: u64, actual: u64 },
-    #[error("the key in {} is taken", .0.namespace())]
-    ClaimTaken(ClaimKey),
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
-    #[error("the answer to the first call with this key showed a secret and can't be shown again")]
-    AnswerExpired,
-    #[error(transparent)]
-    Append(AppendError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl CommandError {
-    /// For `map_err` on what an aggregate or a check refused.
-    pub fn refused(refusal: impl Refusal) -> Self {
-        Self::Refused(Box::new(refusal))
-    }
-}
+/// The first pause after a conflict is at most this, the next twice as long, and so on.
+const CONFLICT_PAUSE_MS: u64 = 2;
 
 /// What a command answered.
 #[derive(Debug)]
 pub struct Outcome<T> {
     pub receipt: Receipt,
-    /// The version of the first aggregate that was written or loaded; 0 when replayed.
+    /// The version after the append of the first aggregate that got a command, or else of the
+    /// first that was loaded; 0 when replayed.
     pub version: u64,
     /// What the command returned, unless this is the replay of an earlier call: then look at
     /// `receipt.result` and `receipt.shown_once`.
@@ -113,7 +44,6 @@ pub struct CommandBus {
     clock: Arc<dyn Clock>,
 }
 
-#[expect(clippy::todo, unused_variables, reason = "the bodies are being written")]
 impl CommandBus {
     pub fn new(store: EventStore, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock }
@@ -123,8 +53,24 @@ impl CommandBus {
         &self.store
     }
 
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// An aggregate outside of a command, for rendering an answer or checking a session: as
+    /// fresh as this node's cache, which is at most a moment behind what other nodes wrote.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn load<A>(&self, id: impl ToString + Send) -> Result<Loaded<A>, CommandError>
+    where
+        A: Aggregate<Services = ()> + Clone + 'static,
+    {
+        Ok(self.store.load::<A>(&id.to_string()).await?)
     }
 
     /// One command on one aggregate. `name` is the command's name in the metadata.
@@ -143,7 +89,14 @@ impl CommandBus {
         A::Command: Clone + Send + Sync,
         A::Error: Refusal,
     {
-        todo!()
+        let id = id.to_string();
+        let outcome = self
+            .transact(context, name, move |work| {
+                let (id, command) = (id.clone(), command.clone());
+                Box::pin(work.execute::<A>(id, command))
+            })
+            .await?;
+        Ok(outcome.receipt)
     }
 
     /// Several aggregates, one append. `work` may run several times: a conflict evicts, reloads
@@ -158,113 +111,211 @@ impl CommandBus {
         &self,
         context: &Context,
         name: &'static str,
-        work: F,
+        mut work: F,
     ) -> Result<Outcome<T>, CommandError>
     where
         T: Send,
         F: for<'w> FnMut(&'w mut Work) -> BoxFuture<'w, Result<T, CommandError>> + Send,
     {
-        todo!()
+        let idempotency = context.idempotency.as_ref().map(|key| IdempotencyRef {
+            scope: key.scope.clone(),
+            key: key.key.clone(),
+            request_digest: self.store.digest(&key.request),
+        });
+        let answered = async {
+            if let Some(receipt) = self.earlier_receipt(idempotency.as_ref()).await? {
+                return replay(receipt);
+            }
+            for attempt in 1.. {
+                match Box::pin(self.attempt(context, name, idempotency.as_ref(), &mut work)).await {
+                    Attempt::Answered(answer) => return answer,
+                    Attempt::Moved(last) if attempt == TRIES_MAX => return Err(last),
+                    Attempt::Moved(_) => {
+                        metrics::counter!("annals_command_conflicts_total", "command" => name).increment(1);
+                        conflict_pause(attempt).await;
+                    }
+                }
+            }
+            unreachable!("the last try answers")
+        }
+        .await;
+        let outcome = match &answered {
+            Ok(Outcome { value: Some(_), .. }) => "accepted",
+            Ok(_) => "replayed",
+            Err(error) => error.outcome(),
+        };
+        metrics::counter!("annals_commands_total", "command" => name, "outcome" => outcome).increment(1);
+        answered
+    }
+
+    /// Decides once on what this node knows, and finds out whether that was current.
+    async fn attempt<T, F>(
+        &self,
+        context: &Context,
+        name: &'static str,
+        idempotency: Option<&IdempotencyRef>,
+        work: &mut F,
+    ) -> Attempt<T>
+    where
+        T: Send,
+        F: for<'w> FnMut(&'w mut Work) -> BoxFuture<'w, Result<T, CommandError>> + Send,
+    {
+        let mut collected = Work::new(self.store.clone(), self.clock.now(), context.expected_version);
+        match work(&mut collected).await {
+            Ok(value) if collected.changes_nothing() && idempotency.is_none() => {
+                self.confirm(collected, value).await
+            }
+            Ok(value) => {
+                let append = collected.to_append(context, name, idempotency.cloned());
+                self.append(collected, append, value).await
+            }
+            Err(error) if error.is_a_decision() => self.refuse(collected, error, idempotency).await,
+            Err(error) => Attempt::Answered(Err(error)),
+        }
+    }
+
+    async fn append<T>(&self, work: Work, append: Append, value: T) -> Attempt<T> {
+        match self.store.append(append).await {
+            Ok(receipt) if receipt.replayed => Attempt::Answered(replay(receipt)),
+            Ok(receipt) => {
+                let version = work.leading_version(&receipt);
+                Attempt::Answered(Ok(Outcome { receipt, version, value: Some(value) }))
+            }
+            Err(AppendError::VersionConflict { expected, actual, .. }) => {
+                self.evict(&work);
+                Attempt::Moved(CommandError::VersionConflict { expected, actual })
+            }
+            Err(error @ AppendError::AssertFailed { .. }) => {
+                self.evict(&work);
+                Attempt::Moved(CommandError::Append(error))
+            }
+            // A work that looked at the claim before decided on its absence, and may decide otherwise now.
+            Err(AppendError::ClaimTaken { key, .. }) if work.has_read_claim(&key) => {
+                self.evict(&work);
+                Attempt::Moved(CommandError::ClaimTaken(key))
+            }
+            Err(AppendError::ClaimTaken { key, .. }) => Attempt::Answered(Err(CommandError::ClaimTaken(key))),
+            Err(AppendError::KeyReused) => Attempt::Answered(Err(CommandError::KeyReused)),
+            Err(error) => Attempt::Answered(Err(CommandError::Append(error))),
+        }
+    }
+
+    /// Nothing to append: what the work relied on is asked of the database instead.
+    async fn confirm<T>(&self, work: Work, value: T) -> Attempt<T> {
+        let confirmed = async {
+            let versions = work.versions();
+            // It stands on the claims it read too. They are asked again after the versions, so there
+            // was a moment, while the versions were confirmed, when all of it held together.
+            Ok::<_, CommandError>(
+                (versions.is_empty() || self.store.confirm(&versions).await?)
+                    && self.claims_stand(&work).await?,
+            )
+        };
+        match confirmed.await {
+            Err(error) => Attempt::Answered(Err(error)),
+            Ok(false) => {
+                let moved = work.first_version().unwrap_or_default();
+                self.evict(&work);
+                Attempt::Moved(CommandError::VersionConflict { expected: moved, actual: moved })
+            }
+            Ok(true) => Attempt::Answered(self.head_receipt(work).await.map(|(receipt, version)| Outcome {
+                receipt,
+                version,
+                value: Some(value),
+            })),
+        }
+    }
+
+    /// A refusal stands only if it was decided on what is current, and if no other call under the
+    /// same idempotency key was what made it refuse.
+    async fn refuse<T>(
+        &self,
+        work: Work,
+        error: CommandError,
+        idempotency: Option<&IdempotencyRef>,
+    ) -> Attempt<T> {
+        let versions = work.versions();
+        let confirmed = if versions.is_empty() { Ok(true) } else { self.store.confirm(&versions).await };
+        match confirmed {
+            Err(unreachable) => return Attempt::Answered(Err(unreachable.into())),
+            Ok(false) => {
+                self.evict(&work);
+                return Attempt::Moved(error);
+            }
+            Ok(true) => {}
+        }
+        Attempt::Answered(match self.earlier_receipt(idempotency).await {
+            Ok(Some(receipt)) => replay(receipt),
+            Ok(None) => Err(error),
+            Err(unreachable) => Err(unreachable),
+        })
+    }
+
+    async fn earlier_receipt(
+        &self,
+        idempotency: Option<&IdempotencyRef>,
+    ) -> Result<Option<Receipt>, CommandError> {
+        let Some(reference) = idempotency else { return Ok(None) };
+        self.store.find_receipt(reference).await.map_err(|error| match error {
+            AppendError::KeyReused => CommandError::KeyReused,
+            other => CommandError::Append(other),
+        })
+    }
+
+    async fn claims_stand(&self, work: &Work) -> Result<bool, CommandError> {
+        for (key, holder) in work.claims_read() {
+            if self.store.claim_holder(key).await? != *holder {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The receipt of a command that changed nothing: whoever reads up to it sees what it saw.
+    async fn head_receipt(&self, mut work: Work) -> Result<(Receipt, u64), CommandError> {
+        let (result, shown_once) = work.take_answer();
+        let receipt = Receipt {
+            position: self.store.head().await?,
+            recorded_at: self.clock.now(),
+            versions: work.versions(),
+            result,
+            shown_once,
+            shown_once_expired: false,
+            replayed: false,
+        };
+        let version = work.leading_version(&receipt);
+        Ok((receipt, version))
+    }
+
+    fn evict(&self, work: &Work) {
+        for (stream, _) in work.versions() {
+            self.store.evict(&stream);
+        }
     }
 }
 
-/// What a command does, collected for one append.
-pub struct Work {
-    _private: (),
+/// What became of one try.
+enum Attempt<T> {
+    Answered(Result<Outcome<T>, CommandError>),
+    /// Something it relied on has moved; the error is the answer if this was the last try.
+    Moved(CommandError),
 }
 
-#[expect(clippy::todo, unused_variables, reason = "the bodies are being written")]
-impl Work {
-    /// The time of this try.
-    pub fn now(&self) -> DateTime<Utc> {
-        todo!()
+fn replay<T>(receipt: Receipt) -> Result<Outcome<T>, CommandError> {
+    if receipt.shown_once_expired {
+        return Err(CommandError::AnswerExpired);
     }
+    Ok(Outcome { receipt, version: 0, value: None })
+}
 
-    /// A new UUIDv7.
-    pub fn new_id(&self) -> Uuid {
-        todo!()
-    }
+/// Full jitter: two writers of one stream must not meet again at each try.
+async fn conflict_pause(attempt: u32) {
+    let most = CONFLICT_PAUSE_MS << (attempt - 1);
+    let pause_ms = rand::rng().random_range(0..=most);
+    tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+}
 
-    /// An aggregate, as this work's own commands left it.
-    ///
-    /// # Errors
-    /// If the log can't be read.
-    pub async fn load<A>(&mut self, id: impl ToString + Send) -> Result<Arc<A>, CommandError>
-    where
-        A: Aggregate<Services = ()> + Clone + 'static,
-    {
-        todo!()
-    }
-
-    /// A command on an aggregate; its events join the append. Several commands on one aggregate
-    /// are fine: each sees what those before it did.
-    ///
-    /// # Errors
-    /// The aggregate's refusal, or a log that can't be read.
-    pub async fn execute<A>(
-        &mut self,
-        id: impl ToString + Send,
-        command: A::Command,
-    ) -> Result<(), CommandError>
-    where
-        A: Aggregate<Services = ()> + Clone + 'static,
-        A::Command: Send + Sync,
-        A::Error: Refusal,
-    {
-        todo!()
-    }
-
-    /// The same, for facts that stand in any order: appended at whatever version the stream has.
-    ///
-    /// # Errors
-    /// As [`Work::execute`].
-    pub async fn execute_at_any_version<A>(
-        &mut self,
-        id: impl ToString + Send,
-        command: A::Command,
-    ) -> Result<(), CommandError>
-    where
-        A: Aggregate<Services = ()> + Clone + 'static,
-        A::Command: Send + Sync,
-        A::Error: Refusal,
-    {
-        todo!()
-    }
-
-    /// Takes a unique key for `holder` with this append.
-    pub fn take_claim(&mut self, key: ClaimKey, holder: impl ToString) {
-        todo!()
-    }
-
-    pub fn release_claim(&mut self, key: ClaimKey, holder: impl ToString) {
-        todo!()
-    }
-
-    /// Who holds a key, confirmed when the work commits.
-    ///
-    /// # Errors
-    /// If the log can't be read.
-    pub async fn claim_holder(&mut self, key: &ClaimKey) -> Result<Option<String>, CommandError> {
-        todo!()
-    }
-
-    /// Destroys the keys of a subject or owner (`user:…`, `integration:…`) with this append.
-    pub fn forget(&mut self, subject: impl ToString) {
-        todo!()
-    }
-
-    /// Whose personal data the client's address is, if only the command knows (registration, login).
-    pub fn client_subject(&mut self, subject: impl ToString) {
-        todo!()
-    }
-
-    /// Ids for the answer to a retry under the same idempotency key.
-    pub fn result(&mut self, result: serde_json::Value) {
-        todo!()
-    }
-
-    /// An answer that shows a secret once: kept sealed for 10 minutes for a retry.
-    pub fn shown_once(&mut self, answer: Vec<u8>) {
-        todo!()
-    }
+/// The stream of an aggregate.
+fn stream_of<A: Aggregate>(id: impl ToString) -> StreamId {
+    StreamId::of::<A>(id)
 }
