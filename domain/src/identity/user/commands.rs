@@ -1,0 +1,60 @@
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{
+    identity::{Profile, UserSettings},
+    kernel::{ApiKeyId, EmailAddress, OrganizationId, SessionId, UserId},
+};
+
+/// What may be asked of a user. Hashes and digests come in ready made.
+#[derive(Clone, Debug)]
+pub enum UserCommand {
+    Register {
+        user_id: UserId,
+        email: EmailAddress,
+        profile: Profile,
+        settings: UserSettings,
+        password_hash: String,
+    },
+    ChangeProfile {
+        profile: Profile,
+    },
+    ChangeSettings {
+        settings: UserSettings,
+    },
+    /// Ends every session but the kept one.
+    ChangePassword {
+        password_hash: String,
+        keep_session: Option<SessionId>,
+    },
+    /// Ends every session but the kept one.
+    RevokeSessions {
+        keep_session: Option<SessionId>,
+    },
+    RequestEmailChange {
+        request_id: Uuid,
+        address: EmailAddress,
+        token_digest: String,
+        now: DateTime<Utc>,
+    },
+    ConfirmEmailChange {
+        token_digest: String,
+        now: DateTime<Utc>,
+    },
+    JoinOrganization {
+        organization_id: OrganizationId,
+    },
+    LeaveOrganization {
+        organization_id: OrganizationId,
+    },
+    AddApiKey {
+        api_key_id: ApiKeyId,
+    },
+    RemoveApiKey {
+        api_key_id: ApiKeyId,
+    },
+    GrantOperator,
+    RevokeOperator,
+    /// Only once every organization is left.
+    Delete,
+}

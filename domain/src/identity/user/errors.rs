@@ -1,0 +1,53 @@
+use crate::{Refusal, RefusalKind};
+
+/// Why a user's command is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UserError {
+    #[error("there is no such user")]
+    NotFound,
+    #[error("there is an account with this id already")]
+    AlreadyRegistered,
+    #[error("that is the address already, give another one")]
+    SameAddress,
+    #[error("the link is not valid any more, ask for a new one")]
+    NoSuchEmailChange,
+    #[error("a user can be in at most {max} organizations, leave one first")]
+    TooManyOrganizations { max: usize },
+    #[error("a user can have at most {max} api keys, revoke one first")]
+    TooManyApiKeys { max: usize },
+    #[error("leave every organization before the account is deleted")]
+    StillMember,
+}
+
+impl Refusal for UserError {
+    fn kind(&self) -> RefusalKind {
+        match self {
+            Self::NotFound => RefusalKind::NotFound,
+            Self::NoSuchEmailChange | Self::SameAddress => RefusalKind::Invalid,
+            Self::AlreadyRegistered
+            | Self::TooManyOrganizations { .. }
+            | Self::TooManyApiKeys { .. }
+            | Self::StillMember => RefusalKind::Conflict,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "USER_NOT_FOUND",
+            Self::AlreadyRegistered => "USER_ALREADY_REGISTERED",
+            Self::SameAddress => "EMAIL_UNCHANGED",
+            Self::NoSuchEmailChange => "EMAIL_CHANGE_INVALID",
+            Self::TooManyOrganizations { .. } => "TOO_MANY_ORGANIZATIONS",
+            Self::TooManyApiKeys { .. } => "TOO_MANY_API_KEYS",
+            Self::StillMember => "USER_STILL_MEMBER",
+        }
+    }
+
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::SameAddress => Some("email"),
+            Self::NoSuchEmailChange => Some("token"),
+            _ => None,
+        }
+    }
+}
