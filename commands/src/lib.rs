@@ -1,9 +1,14 @@
 //! The write side: the command bus, process managers, timers, and the ports to the outside world.
 
 pub mod bus;
+mod migrate;
 pub mod ports;
 pub mod process;
+mod running;
 pub mod timers;
 
 pub mod identity;
 pub mod publishing;
+
+pub use migrate::migrate;
+pub use running::Running;

@@ -1,16 +1,23 @@
 //! Durable timers: rows that events can rebuild, shared by all nodes.
 
+mod claim;
+mod worker;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
+
+pub use worker::TimerWorkers;
 
 /// A timer that is due and leased to this node.
 #[derive(Clone, Debug)]
 pub struct Timer {
+    /// Of this setting of it: setting it again gives it another one.
     pub id: Uuid,
     /// Which handler: `publishing.publish`.
     pub kind: String,
@@ -18,12 +25,13 @@ pub struct Timer {
     pub key: String,
     pub due_at: DateTime<Utc>,
     pub payload: Value,
-    /// 1 at the first try.
+    /// 1 at the first try. More than 1 may mean that a worker died in the try before: ask the
+    /// aggregate what happened.
     pub attempt: u32,
     /// The event that set it.
     pub caused_by: Uuid,
     pub organization_id: Option<Uuid>,
-    /// The call must end before.
+    /// The call must end before, by the clock of this node: it is cut off then.
     pub leased_until: DateTime<Utc>,
 }
 
@@ -36,28 +44,6 @@ pub struct NewTimer {
     pub payload: Value,
     pub caused_by: Uuid,
     pub organization_id: Option<Uuid>,
-}
-
-/// Sets a timer, replacing one of the same kind and key.
-///
-/// # Errors
-/// If the database does not answer.
-#[expect(clippy::todo, unused_variables, clippy::unused_async, reason = "the body is being written")]
-pub async fn schedule(tx: &mut Transaction<'static, Postgres>, timer: NewTimer) -> Result<(), sqlx::Error> {
-    todo!()
-}
-
-/// Removes a timer, if it is there.
-///
-/// # Errors
-/// If the database does not answer.
-#[expect(clippy::todo, unused_variables, clippy::unused_async, reason = "the body is being written")]
-pub async fn cancel(
-    tx: &mut Transaction<'static, Postgres>,
-    kind: &str,
-    key: &str,
-) -> Result<(), sqlx::Error> {
-    todo!()
 }
 
 /// What became of a timer's call.
@@ -85,4 +71,110 @@ pub trait TimerHandler: Send + Sync {
     }
 
     async fn fire(&self, timer: &Timer) -> Fired;
+}
+
+/// A timer that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct ParkedTimer {
+    pub id: Uuid,
+    pub kind: String,
+    pub key: String,
+    pub due_at: DateTime<Utc>,
+    pub attempt: i32,
+    pub reason: Option<String>,
+    pub caused_by: Uuid,
+    pub organization_id: Option<Uuid>,
+}
+
+/// The channel that rings when a timer is due at once.
+const CHANNEL: &str = "annals_timers";
+
+/// Sets a timer, replacing one of the same kind and key, also a parked one. If a call for the
+/// one it replaces is under way, the new one waits until that call or its lease has ended.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn schedule(tx: &mut Transaction<'static, Postgres>, timer: NewTimer) -> Result<(), sqlx::Error> {
+    // Workers look at least once a second. Ringing for what is due later would only make the
+    // commit queue up with others: Postgres lets one transaction with a notification commit at a time.
+    sqlx::query(
+        "WITH timer AS (
+             INSERT INTO process.timers (id, kind, key, due_at, payload, caused_by, organization_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (kind, key) DO UPDATE SET
+                 id = excluded.id, due_at = excluded.due_at, payload = excluded.payload,
+                 caused_by = excluded.caused_by, organization_id = excluded.organization_id,
+                 state = 'waiting', attempt = 0, reason = NULL
+             RETURNING due_at
+         )
+         SELECT pg_notify($8, '') FROM timer WHERE due_at <= clock_timestamp() + interval '2 seconds'",
+    )
+    .bind(Uuid::now_v7())
+    .bind(timer.kind)
+    .bind(timer.key)
+    .bind(timer.due_at)
+    .bind(timer.payload)
+    .bind(timer.caused_by)
+    .bind(timer.organization_id)
+    .bind(CHANNEL)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Removes a timer, if it is there. A call for it that is under way goes on.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn cancel(
+    tx: &mut Transaction<'static, Postgres>,
+    kind: &str,
+    key: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM process.timers WHERE kind = $1 AND key = $2")
+        .bind(kind)
+        .bind(key)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// The timers that wait for a person, oldest first, at most `limit`; of one organization, or of all.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn parked(
+    pool: &PgPool,
+    organization_id: Option<Uuid>,
+    limit: u32,
+) -> Result<Vec<ParkedTimer>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, kind, key, due_at, attempt, reason, caused_by, organization_id FROM process.timers
+         WHERE state = 'parked' AND ($1::uuid IS NULL OR organization_id = $1)
+         ORDER BY due_at, id LIMIT $2",
+    )
+    .bind(organization_id)
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+}
+
+/// Makes a parked timer due at once, with fresh attempts. False if it is not parked (any more).
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn retrigger(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
+    let set: Option<()> = sqlx::query_scalar(
+        "WITH timer AS (
+             UPDATE process.timers SET state = 'waiting', attempt = 0, due_at = $2, reason = NULL
+             WHERE id = $1 AND state = 'parked' RETURNING id
+         )
+         SELECT pg_notify($3, '') FROM timer",
+    )
+    .bind(id)
+    .bind(now)
+    .bind(CHANNEL)
+    .fetch_optional(pool)
+    .await?;
+    Ok(set.is_some())
 }

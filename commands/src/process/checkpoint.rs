@@ -1,0 +1,83 @@
+//! Where each process manager is, moved by compare-and-set.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{PgExecutor, PgPool};
+
+/// How far a process manager has reacted, for an admin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
+pub struct Checkpoint {
+    pub name: String,
+    /// Everything up to here was reacted to.
+    #[sqlx(try_from = "i64")]
+    pub position: u64,
+    /// How many leaders it has had.
+    #[sqlx(try_from = "i64")]
+    pub epoch: u64,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// All of them, by name.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn checkpoints(pool: &PgPool) -> Result<Vec<Checkpoint>, sqlx::Error> {
+    sqlx::query_as("SELECT name, position, epoch, updated_at FROM process.checkpoints ORDER BY name")
+        .fetch_all(pool)
+        .await
+}
+
+/// A checkpoint as one leader holds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) name: &'static str,
+    pub(super) position: u64,
+    epoch: i64,
+}
+
+/// Whether the checkpoint moved, or someone else leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    Yes,
+    Deposed,
+}
+
+/// Where a process manager starts, if it is new here.
+pub(super) async fn register(pool: &PgPool, name: &str, position: u64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO process.checkpoints (name, position) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(name)
+    .bind(position.cast_signed())
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Begins a new epoch: whoever led before can't move it any more.
+pub(super) async fn take_over(pool: &PgPool, name: &'static str) -> Result<Held, sqlx::Error> {
+    let (position, epoch): (i64, i64) = sqlx::query_as(
+        "UPDATE process.checkpoints SET epoch = epoch + 1 WHERE name = $1 RETURNING position, epoch",
+    )
+    .bind(name)
+    .fetch_one(pool)
+    .await?;
+    Ok(Held { name, position: position.cast_unsigned(), epoch })
+}
+
+impl Held {
+    /// Moves the row; `self` is left as it was, since the transaction may yet fail.
+    pub(super) async fn store(&self, executor: impl PgExecutor<'_>, to: u64) -> Result<Moved, sqlx::Error> {
+        let moved = sqlx::query(
+            "UPDATE process.checkpoints SET position = $1, updated_at = clock_timestamp()
+             WHERE name = $2 AND position = $3 AND epoch = $4",
+        )
+        .bind(to.cast_signed())
+        .bind(self.name)
+        .bind(self.position.cast_signed())
+        .bind(self.epoch)
+        .execute(executor)
+        .await?;
+        Ok(if moved.rows_affected() == 1 { Moved::Yes } else { Moved::Deposed })
+    }
+}
