@@ -59,4 +59,6 @@ ids! {
     PostId,
     /// A label for posts.
     TagId,
+    /// One try to publish a post on one channel.
+    AttemptId,
 }

@@ -28,4 +28,9 @@ pub trait Refusal: std::error::Error + Send + Sync + 'static {
     fn field(&self) -> Option<&str> {
         None
     }
+
+    /// Every field at fault with its words, for a refusal that found several at once.
+    fn fields(&self) -> Vec<(String, String)> {
+        self.field().map(|field| (field.to_string(), self.to_string())).into_iter().collect()
+    }
 }

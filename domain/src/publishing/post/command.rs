@@ -1,0 +1,78 @@
+//! What can be asked of a post.
+
+use chrono::{DateTime, Utc};
+
+use super::{Composition, Failure, RetryBasis, Schedule};
+use crate::kernel::{AttemptId, IntegrationId, OrganizationId, TimeZone, UserId};
+
+/// What its author wants of a post.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Keep it; perhaps for this time.
+    Draft(Option<Schedule>),
+    Publish(Due),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    At(Schedule),
+    /// At once; the zone is the author's.
+    Now(TimeZone),
+}
+
+#[derive(Clone, Debug)]
+pub enum PostCommand {
+    Create {
+        organization: OrganizationId,
+        author: UserId,
+        composition: Composition,
+        plan: Plan,
+        now: DateTime<Utc>,
+    },
+    /// A draft or scheduled post as it shall be now.
+    Revise {
+        composition: Composition,
+        plan: Plan,
+        now: DateTime<Utc>,
+    },
+    /// A draft is deleted, a scheduled post cancelled, anything else leaves the lists.
+    Delete {
+        now: DateTime<Utc>,
+    },
+    BeginAttempt {
+        channel: IntegrationId,
+        attempt_id: AttemptId,
+        now: DateTime<Utc>,
+    },
+    RecordPublished {
+        channel: IntegrationId,
+        attempt_id: AttemptId,
+        remote_id: String,
+        url: Option<String>,
+        at: DateTime<Utc>,
+    },
+    RecordFailed {
+        channel: IntegrationId,
+        attempt_id: AttemptId,
+        failure: Failure,
+        at: DateTime<Utc>,
+    },
+    RecordUnknown {
+        channel: IntegrationId,
+        attempt_id: AttemptId,
+        reason: String,
+        what_to_do: String,
+        at: DateTime<Utc>,
+    },
+    /// It is due and can't even be tried.
+    GiveUp {
+        channel: IntegrationId,
+        failure: Failure,
+        at: DateTime<Utc>,
+    },
+    Retry {
+        channel: IntegrationId,
+        basis: RetryBasis,
+        now: DateTime<Utc>,
+    },
+}

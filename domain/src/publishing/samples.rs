@@ -1,0 +1,197 @@
+//! Every version of every event that was ever shipped has a committed sample in
+//! `domain/samples/publishing`, so that an event's JSON can't change by accident.
+//!
+//! A new event needs a line in [`newest`]; `UPDATE_SAMPLES=1 cargo test -p annals-domain samples`
+//! writes its file. A file that is there is never overwritten: a changed event is a new version.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use cqrs_es::{Aggregate, DomainEvent};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    Integration, IntegrationEvent, Post, PostEvent, TagBook, TagBookEvent,
+    integration::{Account, Label},
+    post::{Composition, Draft, Failure, FailureClass, RetryBasis, Schedule},
+    tags::{Color, TagName},
+};
+use crate::kernel::{AttemptId, IntegrationId, OrganizationId, Secret, TagId, TimeZone, UserId};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples/publishing")
+}
+
+fn id<T: From<Uuid>>(n: u128) -> T {
+    Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0000 + n).into()
+}
+
+fn integrations() -> Vec<IntegrationEvent> {
+    let at = "2026-05-01T09:00:00Z".parse().unwrap();
+    let owner: IntegrationId = id(1);
+    let credentials = Secret::new(owner, json!({"accessJwt": "a", "refreshJwt": "r"}));
+    let account = Account {
+        remote_id: "did:plc:ada".to_string(),
+        name: "Ada".to_string(),
+        handle: Some("@ada.test".to_string()),
+        url: Some("https://bsky.example/profile/ada.test".to_string()),
+        picture: None,
+    };
+    vec![
+        IntegrationEvent::Connected {
+            organization_id: id::<OrganizationId>(2),
+            platform: "bluesky".to_string(),
+            account: account.clone(),
+            credentials: credentials.clone(),
+            connected_by: id::<UserId>(3),
+            at,
+        },
+        IntegrationEvent::Reconnected {
+            account,
+            credentials: credentials.clone(),
+            connected_by: id::<UserId>(3),
+            at,
+        },
+        IntegrationEvent::CredentialsRefreshed { credentials, at },
+        IntegrationEvent::Renamed { name: Label::parse("News").unwrap() },
+        IntegrationEvent::Grouped {
+            group: Some(Label::parse("Europe").unwrap()),
+            customer: Some(Label::parse("Acme").unwrap()),
+        },
+        IntegrationEvent::Enabled {},
+        IntegrationEvent::Disabled {},
+        IntegrationEvent::AccessLost { reason: "the password was changed".to_string(), at },
+        IntegrationEvent::Disconnected { at },
+    ]
+}
+
+fn posts() -> Vec<PostEvent> {
+    let at = "2026-05-01T09:00:00Z".parse().unwrap();
+    let (channel, other) = (id::<IntegrationId>(1), id::<IntegrationId>(4));
+    let attempt_id = id::<AttemptId>(5);
+    let zone = TimeZone::parse("Europe/Berlin").unwrap();
+    let schedule = Schedule { at, zone };
+    let composition = Composition::parse(&Draft {
+        content: "hello",
+        thread: vec!["and more"],
+        targets: vec![(channel, Some("hello, sky")), (other, None)],
+        tags: vec![id::<TagId>(6)],
+    })
+    .unwrap();
+    let failure = Failure {
+        class: FailureClass::BadContent,
+        reason: "the text is too long".to_string(),
+        what_to_do: "shorten it".to_string(),
+    };
+    let channels = vec![channel, other];
+    vec![
+        PostEvent::Drafted {
+            organization_id: id::<OrganizationId>(2),
+            author_id: id::<UserId>(3),
+            composition: composition.clone(),
+        },
+        PostEvent::Planned { schedule: Some(schedule.clone()) },
+        PostEvent::Edited { composition },
+        PostEvent::Scheduled { schedule: schedule.clone(), channels: channels.clone() },
+        PostEvent::Rescheduled { schedule, channels: vec![channel], dropped: vec![other] },
+        PostEvent::Unscheduled { channels: channels.clone() },
+        PostEvent::Cancelled { channels, at },
+        PostEvent::Deleted { at },
+        PostEvent::Archived { at },
+        PostEvent::PublishAttempted { channel, attempt_id, attempt: 1, occurrence: 0, at },
+        PostEvent::Published {
+            channel,
+            attempt_id,
+            remote_id: "at://did:plc:ada/app.bsky.feed.post/3k".to_string(),
+            url: Some("https://bsky.example/profile/ada.test/post/3k".to_string()),
+            at,
+        },
+        PostEvent::PublishDeferred { channel, attempt_id, reason: "busy".to_string(), at },
+        PostEvent::PublishFailed { channel, attempt_id: Some(attempt_id), failure, at },
+        PostEvent::OutcomeUnknown {
+            channel,
+            attempt_id,
+            reason: "no answer within 20 s".to_string(),
+            what_to_do: "look at the channel".to_string(),
+            at,
+        },
+        PostEvent::RetryRequested { channel, basis: RetryBasis::NotOnPlatform, at },
+    ]
+}
+
+fn tags() -> Vec<TagBookEvent> {
+    vec![TagBookEvent::Created {
+        tag_id: id::<TagId>(6),
+        name: TagName::parse("Launch").unwrap(),
+        color: Color::parse("#ff8800").unwrap(),
+    }]
+}
+
+/// The newest version of every event, as the file's name and its JSON.
+fn newest<A: Aggregate>(events: Vec<A::Event>, types: &[&str]) -> Vec<(String, Value)> {
+    let sampled: BTreeSet<String> = events.iter().map(DomainEvent::event_type).collect();
+    assert_eq!(sampled, types.iter().map(ToString::to_string).collect(), "every event has one sample");
+    events
+        .into_iter()
+        .map(|event| {
+            let json = serde_json::to_value(&event).unwrap();
+            let tag = json["type"].as_str().unwrap();
+            assert_eq!(event.event_type(), format!("{}.{tag}", A::TYPE));
+            (format!("{}.v{}.json", event.event_type(), event.event_version()), json)
+        })
+        .collect()
+}
+
+#[test]
+fn the_newest_version_of_every_event_is_as_committed() {
+    let all = [
+        newest::<Integration>(integrations(), &IntegrationEvent::TYPES),
+        newest::<Post>(posts(), &PostEvent::TYPES),
+        newest::<TagBook>(tags(), &TagBookEvent::TYPES),
+    ]
+    .concat();
+    for (name, json) in all {
+        let path = folder().join(&name);
+        if std::env::var_os("UPDATE_SAMPLES").is_some() && !path.exists() {
+            std::fs::write(&path, format!("{json:#}\n")).unwrap();
+        }
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|_| panic!("{name} is missing: run with UPDATE_SAMPLES=1 and commit it"));
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json, "{name} changed: make a new version");
+    }
+}
+
+#[test]
+fn every_committed_sample_decodes_and_encodes_to_the_same() {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let again = match name.split('.').nth(1) {
+            Some("integration") => reencoded::<IntegrationEvent>(&json),
+            Some("post") => reencoded::<PostEvent>(&json),
+            Some("tags") => reencoded::<TagBookEvent>(&json),
+            _ => panic!("{name} belongs to no aggregate"),
+        };
+        assert_eq!(again, json, "{name}");
+        count += 1;
+    }
+    assert!(count >= 25, "found {count}");
+}
+
+fn reencoded<E: DomainEvent>(json: &Value) -> Value {
+    let event: E = serde_json::from_value(json.clone()).unwrap();
+    serde_json::to_value(event).unwrap()
+}
+
+#[test]
+fn an_event_whose_secret_was_destroyed_still_decodes() {
+    for (name, json) in newest::<Integration>(integrations(), &IntegrationEvent::TYPES) {
+        let mut erased = json.clone();
+        if let Some(secret) = erased.pointer_mut("/credentials/$secret/value") {
+            *secret = Value::Null;
+            assert_eq!(reencoded::<IntegrationEvent>(&erased), erased, "{name}");
+        }
+    }
+}
