@@ -1,10 +1,13 @@
 //! What every context shares: ids, sealed values, refusals, bounded text.
 
 mod confidential;
+mod events;
 mod ids;
 mod refusal;
 mod role;
 mod text;
+
+pub(crate) use events::named_events;
 
 pub use confidential::{Owner, Personal, Secret, Subject};
 pub use ids::*;

@@ -1,5 +1,8 @@
 //! Bounded values of people and organizations, parsed once.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identity::{ApiKeyName, Scope},
-    kernel::{ApiKeyId, OrganizationId, Personal, Secret, UserId},
+    kernel::{ApiKeyId, OrganizationId, Personal, Secret, UserId, named_events},
 };
 
 /// What happened to an API key, each `identity.api_key.<tag>`.
@@ -27,22 +27,9 @@ pub enum ApiKeyEvent {
     Revoked,
 }
 
-impl ApiKeyEvent {
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Created { .. } => "identity.api_key.created",
-            Self::Used { .. } => "identity.api_key.used",
-            Self::Revoked => "identity.api_key.revoked",
-        }
-    }
-}
-
-impl cqrs_es::DomainEvent for ApiKeyEvent {
-    fn event_type(&self) -> String {
-        self.type_name().to_string()
-    }
-
-    fn event_version(&self) -> String {
-        "1".to_string()
-    }
+named_events! {
+    ApiKeyEvent, version "1",
+    Created => "identity.api_key.created",
+    Used => "identity.api_key.used",
+    Revoked => "identity.api_key.revoked",
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identity::OrganizationSettings,
-    kernel::{EmailAddress, InvitationId, OrganizationId, Personal, Role, Secret, UserId},
+    kernel::{EmailAddress, InvitationId, OrganizationId, Personal, Role, Secret, UserId, named_events},
 };
 
 /// What happened to an organization, each `identity.organization.<tag>`.
@@ -61,30 +61,17 @@ pub enum OrganizationEvent {
     Closed,
 }
 
-impl OrganizationEvent {
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Created { .. } => "identity.organization.created",
-            Self::SettingsChanged { .. } => "identity.organization.settings_changed",
-            Self::MemberInvited { .. } => "identity.organization.member_invited",
-            Self::InvitationAccepted { .. } => "identity.organization.invitation_accepted",
-            Self::InvitationRevoked { .. } => "identity.organization.invitation_revoked",
-            Self::InvitationExpired { .. } => "identity.organization.invitation_expired",
-            Self::MemberRoleChanged { .. } => "identity.organization.member_role_changed",
-            Self::MemberRemoved { .. } => "identity.organization.member_removed",
-            Self::MemberLeft { .. } => "identity.organization.member_left",
-            Self::OwnershipTransferred { .. } => "identity.organization.ownership_transferred",
-            Self::Closed => "identity.organization.closed",
-        }
-    }
-}
-
-impl cqrs_es::DomainEvent for OrganizationEvent {
-    fn event_type(&self) -> String {
-        self.type_name().to_string()
-    }
-
-    fn event_version(&self) -> String {
-        "1".to_string()
-    }
+named_events! {
+    OrganizationEvent, version "1",
+    Created => "identity.organization.created",
+    SettingsChanged => "identity.organization.settings_changed",
+    MemberInvited => "identity.organization.member_invited",
+    InvitationAccepted => "identity.organization.invitation_accepted",
+    InvitationRevoked => "identity.organization.invitation_revoked",
+    InvitationExpired => "identity.organization.invitation_expired",
+    MemberRoleChanged => "identity.organization.member_role_changed",
+    MemberRemoved => "identity.organization.member_removed",
+    MemberLeft => "identity.organization.member_left",
+    OwnershipTransferred => "identity.organization.ownership_transferred",
+    Closed => "identity.organization.closed",
 }

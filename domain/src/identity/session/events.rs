@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{OrganizationId, Secret, SessionId, UserId};
+use crate::kernel::{OrganizationId, Secret, SessionId, UserId, named_events};
 
 /// What happened to a session, each `identity.session.<tag>`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,23 +42,10 @@ pub enum RevokedBecause {
     TokenReused,
 }
 
-impl SessionEvent {
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Opened { .. } => "identity.session.opened",
-            Self::Refreshed { .. } => "identity.session.refreshed",
-            Self::OrganizationSwitched { .. } => "identity.session.organization_switched",
-            Self::Revoked { .. } => "identity.session.revoked",
-        }
-    }
-}
-
-impl cqrs_es::DomainEvent for SessionEvent {
-    fn event_type(&self) -> String {
-        self.type_name().to_string()
-    }
-
-    fn event_version(&self) -> String {
-        "1".to_string()
-    }
+named_events! {
+    SessionEvent, version "1",
+    Opened => "identity.session.opened",
+    Refreshed => "identity.session.refreshed",
+    OrganizationSwitched => "identity.session.organization_switched",
+    Revoked => "identity.session.revoked",
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identity::{Profile, UserSettings},
-    kernel::{ApiKeyId, EmailAddress, OrganizationId, Personal, Secret, SessionId, UserId},
+    kernel::{ApiKeyId, EmailAddress, OrganizationId, Personal, Secret, SessionId, UserId, named_events},
 };
 
 /// What happened to a user, each `identity.user.<tag>`.
@@ -62,34 +62,20 @@ pub enum UserEvent {
     Deleted,
 }
 
-impl UserEvent {
-    /// The tags with the aggregate's type before them: for filters.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Registered { .. } => "identity.user.registered",
-            Self::ProfileChanged { .. } => "identity.user.profile_changed",
-            Self::SettingsChanged { .. } => "identity.user.settings_changed",
-            Self::PasswordChanged { .. } => "identity.user.password_changed",
-            Self::SessionsRevoked { .. } => "identity.user.sessions_revoked",
-            Self::EmailChangeRequested { .. } => "identity.user.email_change_requested",
-            Self::EmailChanged { .. } => "identity.user.email_changed",
-            Self::OrganizationJoined { .. } => "identity.user.organization_joined",
-            Self::OrganizationLeft { .. } => "identity.user.organization_left",
-            Self::ApiKeyAdded { .. } => "identity.user.api_key_added",
-            Self::ApiKeyRemoved { .. } => "identity.user.api_key_removed",
-            Self::OperatorGranted => "identity.user.operator_granted",
-            Self::OperatorRevoked => "identity.user.operator_revoked",
-            Self::Deleted => "identity.user.deleted",
-        }
-    }
-}
-
-impl cqrs_es::DomainEvent for UserEvent {
-    fn event_type(&self) -> String {
-        self.type_name().to_string()
-    }
-
-    fn event_version(&self) -> String {
-        "1".to_string()
-    }
+named_events! {
+    UserEvent, version "1",
+    Registered => "identity.user.registered",
+    ProfileChanged => "identity.user.profile_changed",
+    SettingsChanged => "identity.user.settings_changed",
+    PasswordChanged => "identity.user.password_changed",
+    SessionsRevoked => "identity.user.sessions_revoked",
+    EmailChangeRequested => "identity.user.email_change_requested",
+    EmailChanged => "identity.user.email_changed",
+    OrganizationJoined => "identity.user.organization_joined",
+    OrganizationLeft => "identity.user.organization_left",
+    ApiKeyAdded => "identity.user.api_key_added",
+    ApiKeyRemoved => "identity.user.api_key_removed",
+    OperatorGranted => "identity.user.operator_granted",
+    OperatorRevoked => "identity.user.operator_revoked",
+    Deleted => "identity.user.deleted",
 }
