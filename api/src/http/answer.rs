@@ -1,12 +1,22 @@
-//! The one envelope of success and failure. Errors are mapped to HTTP here and nowhere else.
+//! The one envelope of success and failure. What the rooms' errors become is in `failure.rs`.
 
-use actix_web::{HttpResponse, ResponseError, http::StatusCode};
-use annals_commands::bus::CommandError;
-use annals_projections::ReadError;
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{self, HeaderName},
+    },
+};
 use serde::Serialize;
+use serde_json::{Map, json};
+
+use super::observe;
+
+/// The position of a command's last event; of a query, `Annals-After` asks for it.
+pub const POSITION_HEADER: HeaderName = HeaderName::from_static("annals-position");
 
 /// `{field, message}`: which input is at fault, as the body or query names it (`integrations[0].id`).
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     pub field: String,
     pub message: String,
@@ -27,8 +37,12 @@ pub struct ApiError {
     pub errors: Vec<FieldError>,
     /// `Retry-After`, in seconds.
     pub retry_after_s: Option<u64>,
-    /// The stream's current version, with 409 and 412.
+    /// The stream's current version, with 409.
     pub current_version: Option<u64>,
+    /// Methods for `Allow`, with 405.
+    pub allow: Option<String>,
+    /// What happened inside, for the log only: the caller is not told.
+    pub cause: Option<String>,
 }
 
 impl ApiError {
@@ -40,6 +54,8 @@ impl ApiError {
             errors: Vec::new(),
             retry_after_s: None,
             current_version: None,
+            allow: None,
+            cause: None,
         }
     }
 
@@ -69,6 +85,38 @@ impl ApiError {
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
+
+    /// 503 with `Retry-After`: nothing was done, and it may work in a moment.
+    pub fn unavailable(message: impl Into<String>, retry_after_s: u64) -> Self {
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message)
+        }
+    }
+
+    /// 500: our fault. The caller learns the request id, the log learns the cause.
+    pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "INTERNAL_ERROR",
+            "something went wrong here; the request id leads to it in the log",
+        )
+        .caused_by(cause)
+    }
+
+    /// Keeps an error and what caused it for the log.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
+        let mut words = cause.to_string();
+        let mut next = cause.source();
+        while let Some(error) = next {
+            words.push_str(": ");
+            words.push_str(&error.to_string());
+            next = error.source();
+        }
+        self.cause = Some(words);
+        self
+    }
 }
 
 impl std::fmt::Display for ApiError {
@@ -77,28 +125,45 @@ impl std::fmt::Display for ApiError {
     }
 }
 
-#[expect(clippy::todo, unused_variables, reason = "the bodies are being written")]
+/// In a response's extensions: what [`ApiError`] kept for the log line.
+#[derive(Clone, Debug)]
+pub(super) struct LoggedCause(pub(super) String);
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.status
     }
 
     fn error_response(&self) -> HttpResponse {
-        todo!()
-    }
-}
-
-#[expect(clippy::todo, unused_variables, reason = "the body is being written")]
-impl From<CommandError> for ApiError {
-    fn from(error: CommandError) -> Self {
-        todo!()
-    }
-}
-
-#[expect(clippy::todo, unused_variables, reason = "the body is being written")]
-impl From<ReadError> for ApiError {
-    fn from(error: ReadError) -> Self {
-        todo!()
+        let mut body = json!({
+            "success": false,
+            "statusCode": self.status.as_u16(),
+            "code": self.code,
+            "message": self.message,
+            "errors": self.errors,
+            "timestamp": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            "requestId": observe::request_id(),
+        });
+        let mut response = HttpResponse::build(self.status);
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(version) = self.current_version {
+            body["currentVersion"] = version.into();
+            response.insert_header((header::ETAG, format!("\"{version}\"")));
+        }
+        if let Some(methods) = &self.allow {
+            response.insert_header((header::ALLOW, methods.as_str()));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        let mut response = response.json(body);
+        if let Some(cause) = &self.cause {
+            response.extensions_mut().insert(LoggedCause(cause.clone()));
+        }
+        response
     }
 }
 
@@ -115,7 +180,14 @@ pub struct Page {
     pub total_pages: u64,
 }
 
-/// A success: `200 {"success":true,"data":…,"meta"?}`, built up and then `.into()` a response.
+impl Page {
+    /// Page `page` (from 1) of `total` rows at `per_page` each.
+    pub fn of(total: u64, page: u64, per_page: u64) -> Self {
+        Self { total, page, per_page, total_pages: total.div_ceil(per_page.max(1)) }
+    }
+}
+
+/// A success: `200 {"success":true,"data":…,"meta"?}`, built up and then `.respond()`.
 #[derive(Debug)]
 pub struct Answer<T> {
     pub status: StatusCode,
@@ -161,15 +233,83 @@ impl<T: Serialize> Answer<T> {
         self.next_cursor = cursor;
         self
     }
-}
 
-impl<T: Serialize> Answer<T> {
-    /// The response, ready to return from a handler.
+    /// The response, ready to return from a handler: `Answer::ok(data).respond()`.
     ///
     /// # Errors
-    /// Never in practice; a handler ends with `Answer::ok(data).respond()`.
-    #[expect(clippy::todo, reason = "the body is being written")]
+    /// 500 if the data can't be written as JSON (a map with keys that are no strings).
     pub fn respond(self) -> ApiResult {
-        todo!()
+        let mut meta = Map::new();
+        let mut response = HttpResponse::build(self.status);
+        if let Some(position) = self.position {
+            meta.insert("position".into(), position.into());
+            response.insert_header((POSITION_HEADER, position.to_string()));
+        }
+        if let Some(page) = self.page {
+            meta.insert("total".into(), page.total.into());
+            meta.insert("page".into(), page.page.into());
+            meta.insert("perPage".into(), page.per_page.into());
+            meta.insert("totalPages".into(), page.total_pages.into());
+        }
+        if let Some(cursor) = self.next_cursor {
+            meta.insert("nextCursor".into(), cursor.into());
+        }
+        if let Some(version) = self.version {
+            response.insert_header((header::ETAG, format!("\"{version}\"")));
+        }
+        let body = Envelope { success: true, data: self.data, meta };
+        let body = serde_json::to_vec(&body).map_err(|error| ApiError::internal(&error))?;
+        Ok(response.content_type("application/json").body(body))
     }
+}
+
+#[derive(Serialize)]
+struct Envelope<T> {
+    success: bool,
+    data: T,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    meta: Map<String, serde_json::Value>,
+}
+
+/// The success envelope in the OpenAPI document: `body = Success<SessionView>`.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Success<T> {
+    #[schema(example = true)]
+    pub success: bool,
+    pub data: T,
+    #[schema(nullable = false)]
+    pub meta: Option<Meta>,
+}
+
+/// Beside `data`: where the log stands after a command, or where a list's page stands.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Meta {
+    /// Of a command: send it as `Annals-After` with a query to read your write.
+    pub position: Option<u64>,
+    pub total: Option<u64>,
+    pub page: Option<u64>,
+    pub per_page: Option<u64>,
+    pub total_pages: Option<u64>,
+    pub next_cursor: Option<String>,
+}
+
+/// The error envelope in the OpenAPI document.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    #[schema(example = false)]
+    pub success: bool,
+    #[schema(example = 400)]
+    pub status_code: u16,
+    /// Stable: clients may match on it.
+    #[schema(example = "VALIDATION_ERROR")]
+    pub code: String,
+    pub message: String,
+    pub errors: Vec<FieldError>,
+    /// With 409 of a stale version: what `If-Match` would have had to be.
+    #[schema(nullable = false)]
+    pub current_version: Option<u64>,
+    pub timestamp: chrono::DateTime<chrono::Utc>,
+    pub request_id: String,
 }

@@ -1,0 +1,115 @@
+//! What the HTTP side needs to know; the program's configuration fills it.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+/// Of one node.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// How browsers reach this installation; with `https`, HSTS is sent and cookies are `Secure`.
+    pub public_url: Url,
+    /// Origins that browsers may call from, beside the public URL's own, such as `https://app.example.org`.
+    pub allowed_origins: Vec<String>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// A JSON body may have so many bytes; an entry of the routes may set another bound.
+    pub body_bytes_max: usize,
+    /// After this a request is answered 503, whatever it waits for.
+    pub request_timeout: Duration,
+    /// A query may wait so long for the position it names in `Annals-After`.
+    pub read_after_wait: Duration,
+    /// A signed-in caller's queries wait so long for their own last command on this node.
+    pub own_write_wait: Duration,
+    pub rate_limits: RateLimitPolicy,
+    pub roles: NodeRoles,
+}
+
+impl HttpConfig {
+    /// The defaults of a single node that is reached at `public_url`.
+    pub fn new(public_url: Url) -> Self {
+        Self {
+            public_url,
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            body_bytes_max: 1024 * 1024,
+            request_timeout: Duration::from_secs(30),
+            read_after_wait: Duration::from_secs(5),
+            own_write_wait: Duration::from_secs(1),
+            rate_limits: RateLimitPolicy::default(),
+            roles: NodeRoles::default(),
+        }
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+
+    /// Whether a browser's `Origin` is one of ours.
+    pub fn allows_origin(&self, origin: &str) -> bool {
+        self.public_url.origin().ascii_serialization() == origin
+            || self.allowed_origins.iter().any(|allowed| allowed.trim_end_matches('/') == origin)
+    }
+}
+
+/// Which of a node's parts run: `--role commands,queries,workers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeRoles {
+    pub commands: bool,
+    pub queries: bool,
+    /// Projectors, process managers, timers.
+    pub workers: bool,
+}
+
+impl Default for NodeRoles {
+    fn default() -> Self {
+        Self { commands: true, queries: true, workers: true }
+    }
+}
+
+/// At most `requests` within `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub requests: u32,
+    pub per: Duration,
+}
+
+impl Rate {
+    pub const fn per_minute(requests: u32) -> Self {
+        Self { requests, per: Duration::from_secs(60) }
+    }
+}
+
+/// Limits by class of call. Several rates of a class all hold (a burst and a long one).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitPolicy {
+    /// `--rate-limits off` for load tests.
+    pub enabled: bool,
+    /// By address, without a valid token or key.
+    pub anonymous: Vec<Rate>,
+    /// By address, across nodes: registration, sign-in and what else guesses could be tried on.
+    pub auth: Vec<Rate>,
+    /// By user.
+    pub signed_in: Vec<Rate>,
+    /// By API key.
+    pub api_key: Vec<Rate>,
+}
+
+impl Default for RateLimitPolicy {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            anonymous: vec![Rate::per_minute(100)],
+            auth: vec![Rate::per_minute(5)],
+            signed_in: vec![Rate::per_minute(600)],
+            api_key: vec![Rate::per_minute(100)],
+        }
+    }
+}
+
+impl RateLimitPolicy {
+    pub fn off() -> Self {
+        Self { enabled: false, ..Self::default() }
+    }
+}

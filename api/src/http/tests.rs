@@ -1,0 +1,5 @@
+//! The edge without a log behind it: what happens to a request before and after its handler.
+
+mod access;
+mod envelope;
+mod support;

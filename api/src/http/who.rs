@@ -1,0 +1,145 @@
+//! From the `Authorization` header to a person, an organization and a role, all as the log has them now.
+
+use actix_web::{dev::ServiceRequest, http::header};
+use annals_domain::kernel::{OrganizationId, Role, SessionId, UserId};
+use annals_eventstore::{Actor, ActorKind, Source};
+use uuid::Uuid;
+
+use super::{
+    answer::ApiError,
+    caller::{Credential, KeyHolder},
+    context::Acting,
+    routes::Access,
+};
+use crate::state::Edge;
+
+/// How an API key begins; an access token never does.
+const API_KEY_PREFIX: &str = "ak_";
+
+/// A caller before their right is looked up.
+pub(super) struct Identified {
+    pub(super) user_id: UserId,
+    pub(super) organization_id: OrganizationId,
+    /// None if they are no member, on routes that do not ask for it.
+    pub(super) role: Option<Role>,
+    pub(super) is_operator: bool,
+    pub(super) credential: Credential,
+}
+
+impl Identified {
+    pub(super) fn acting(&self) -> Acting {
+        let (kind, id, source) = match &self.credential {
+            Credential::Session(_) => (ActorKind::User, self.user_id.to_string(), Source::Web),
+            Credential::ApiKey { id, .. } => (ActorKind::ApiKey, id.to_string(), Source::Api),
+        };
+        Acting {
+            actor: Actor { kind, id: Some(id) },
+            organization_id: self.role.is_some().then(|| self.organization_id.uuid()),
+            source,
+            subject: Some(annals_domain::kernel::Subject::from(self.user_id).as_str().to_string()),
+        }
+    }
+}
+
+/// Who calls, good enough for this access.
+///
+/// # Errors
+/// 401 without a credential that holds; 403 for a key where a session is asked for; 404 for an
+/// organization in the path that is not theirs; 503 if the log can't be read.
+pub(super) async fn identify(
+    edge: &Edge,
+    access: Access,
+    request: &ServiceRequest,
+) -> Result<Identified, ApiError> {
+    let credential = presented(request)?;
+    let (user_id, home, credential) = if credential.starts_with(API_KEY_PREFIX) {
+        let holder = edge.directory.api_key(credential).await?;
+        let holder = holder.ok_or_else(|| ApiError::unauthorized("this API key is unknown or revoked"))?;
+        let KeyHolder { id, creator, organization_id, scopes } = holder;
+        (creator, organization_id, Credential::ApiKey { id, scopes })
+    } else {
+        let claims = edge.tokens.verify(credential, edge.clock.now());
+        let claims = claims.map_err(|fault| ApiError {
+            code: fault_code(fault),
+            ..ApiError::unauthorized(fault.to_string())
+        })?;
+        check_session(edge, claims.sid, claims.user_id).await?;
+        (claims.user_id, claims.org_id, Credential::Session(claims.sid))
+    };
+    check_kind(access, &credential)?;
+    let organization_id = match access {
+        Access::RightIn(parameter, ..) => organization_in_path(request, parameter)?,
+        _ => home,
+    };
+    let role = match &credential {
+        // A key belongs to its organization: no other is there for it.
+        Credential::ApiKey { .. } if organization_id != home => None,
+        _ => edge.directory.membership(organization_id, user_id).await?,
+    };
+    let is_operator = edge.directory.is_operator(user_id).await?;
+    match (access, role) {
+        (Access::RightIn(..), None) => return Err(ApiError::not_found("organization")),
+        (Access::Right(..), None) if !is_operator => return Err(no_longer_a_member()),
+        (_, None) if matches!(credential, Credential::ApiKey { .. }) => return Err(no_longer_a_member()),
+        _ => {}
+    }
+    Ok(Identified { user_id, organization_id, role, is_operator, credential })
+}
+
+/// `Bearer <token>`, `Bearer ak_…` or, as some clients send it, a bare `ak_…`.
+fn presented(request: &ServiceRequest) -> Result<&str, ApiError> {
+    let missing = || {
+        ApiError::unauthorized("sign in first: send Authorization: Bearer and an access token or an API key")
+    };
+    let value = request.headers().get(header::AUTHORIZATION).ok_or_else(missing)?;
+    let value = value.to_str().map_err(|_| missing())?.trim();
+    if value.starts_with(API_KEY_PREFIX) {
+        return Ok(value);
+    }
+    let (scheme, credential) = value.split_once(' ').ok_or_else(missing)?;
+    let credential = credential.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || credential.is_empty() {
+        return Err(missing());
+    }
+    Ok(credential)
+}
+
+fn fault_code(fault: super::tokens::TokenFault) -> &'static str {
+    match fault {
+        super::tokens::TokenFault::Expired => "TOKEN_EXPIRED",
+        super::tokens::TokenFault::Forged => "TOKEN_INVALID",
+    }
+}
+
+async fn check_session(edge: &Edge, session: SessionId, user: UserId) -> Result<(), ApiError> {
+    if edge.directory.session_is_alive(session, user).await? {
+        return Ok(());
+    }
+    Err(ApiError { code: "SESSION_ENDED", ..ApiError::unauthorized("this session has ended; sign in again") })
+}
+
+fn check_kind(access: Access, credential: &Credential) -> Result<(), ApiError> {
+    match (access, credential) {
+        (Access::Session, Credential::ApiKey { .. }) => {
+            Err(ApiError::forbidden("an API key can't do this; sign in"))
+        }
+        (Access::SignedIn, Credential::ApiKey { scopes, .. }) if !scopes.is_empty() => {
+            Err(ApiError::forbidden("this key's scopes do not include this"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn organization_in_path(request: &ServiceRequest, parameter: &str) -> Result<OrganizationId, ApiError> {
+    let id = request.match_info().get(parameter).and_then(|text| text.parse::<Uuid>().ok());
+    id.map(OrganizationId::new).ok_or_else(|| ApiError::not_found("organization"))
+}
+
+fn no_longer_a_member() -> ApiError {
+    ApiError {
+        code: "MEMBERSHIP_ENDED",
+        ..ApiError::unauthorized(
+            "you are no longer a member of this organization; switch to another or sign in again",
+        )
+    }
+}
