@@ -1,1 +1,16 @@
 //! Publishing what is due, and commands of the publishing context that need a platform.
+
+pub mod channels;
+pub mod posts;
+mod publish;
+mod publisher;
+mod reach;
+mod refusal;
+pub mod retry;
+
+pub use channels::Channels;
+pub use posts::{Member, Posts};
+pub use publish::PublishTimer;
+pub use publisher::Publisher;
+pub use reach::Reach;
+pub use refusal::PublishingRefusal;
