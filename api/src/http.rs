@@ -16,8 +16,10 @@ pub mod limits;
 pub mod observe;
 pub mod own_writes;
 pub mod routes;
+pub mod security;
 mod strict_json;
 pub mod tokens;
+mod trace;
 mod who;
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Annals over HTTP, and the program `annals`.
 
+pub mod health;
 pub mod http;
+pub mod openapi;
 pub mod rights;
 pub mod server;
 pub mod state;
-pub mod telemetry;

@@ -34,6 +34,8 @@ pub enum RightsError {
         #[source]
         source: std::io::Error,
     },
+    #[error("the policy's rule \"{0}\" is not: role, organization, resource, action, allow or deny")]
+    Rule(String),
     #[error("the policy is not valid")]
     Policy(#[from] casbin::Error),
 }
@@ -149,7 +151,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_policy_that_is_none_is_refused() {
-        assert!(Rights::parse("p, viewer, *, post").await.is_err());
+        for wrong in ["p, viewer, *, post", "p, vewer, *, post, read, allow", "p, viewer, *, post, read, yes"]
+        {
+            let error = Rights::parse(wrong).await.expect_err(wrong);
+            assert!(error.to_string().contains(&wrong[3..]), "{error}");
+        }
         let missing = Rights::load(Path::new("/nonexistent/policy.csv")).await.expect_err("is not there");
         assert!(missing.to_string().contains("policy.csv"));
     }

@@ -1,27 +1,69 @@
 //! The actix app: middleware, routes by role, and what every route finds in it.
 
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
 use actix_cors::Cors;
 use actix_web::{
-    App, Error,
+    App, Error, HttpServer,
     body::MessageBody,
-    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse},
     http::header,
     middleware::{Compress, NormalizePath, from_fn},
     web,
 };
-use std::sync::Arc;
+use utoipa::openapi::OpenApi as Document;
 
 use crate::{
-    http::{ApiError, Routes, conditional, config::HttpConfig, observe},
+    health,
+    http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
+    openapi,
     state::{AppState, Edge},
 };
 
-/// Every route of every context.
+/// Every route of every context, and the program's own.
 pub fn routes() -> Routes {
-    Routes::new()
+    let mut routes = Routes::new();
+    health::system(&mut routes);
+    openapi::system(&mut routes);
+    routes
 }
 
-/// The app of one worker thread. `routes` is [`routes`], or a test's own.
+/// What the contexts' handlers say of themselves, for the OpenAPI document.
+pub fn documents() -> Vec<Document> {
+    Vec::new()
+}
+
+/// How the server runs, beside what its routes do.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerOptions {
+    /// Threads; 0: one per core.
+    pub workers: usize,
+    /// What is in flight when the server is stopped has so long to finish.
+    pub shutdown_timeout: Duration,
+}
+
+/// Starts to serve. The future ends when the server was stopped by its handle; signals are the
+/// caller's business.
+///
+/// # Errors
+/// If the listener can't be used.
+pub fn start(state: AppState, listener: TcpListener, options: ServerOptions) -> std::io::Result<Server> {
+    health::recorder();
+    let factory = move || app(Some(state.clone()), Arc::clone(&state.edge), routes());
+    let mut server = HttpServer::new(factory)
+        .keep_alive(Duration::from_secs(75))
+        .client_request_timeout(Duration::from_secs(10))
+        .client_disconnect_timeout(Duration::from_secs(5))
+        .shutdown_timeout(options.shutdown_timeout.as_secs())
+        .disable_signals();
+    if options.workers > 0 {
+        server = server.workers(options.workers);
+    }
+    Ok(server.listen(listener)?.run())
+}
+
+/// The app of one worker thread. `routes` is [`routes`], or a test's own; the routes that need a log
+/// find it only with a `state`.
 pub fn app(
     state: Option<AppState>,
     edge: Arc<Edge>,
@@ -46,6 +88,7 @@ pub fn app(
         .wrap(NormalizePath::trim())
         .wrap(from_fn(conditional::not_modified))
         .wrap(cors(&edge.config))
+        .wrap(from_fn(security::headers))
         .wrap(Compress::default())
         .wrap(from_fn(observe::observe))
 }

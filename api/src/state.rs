@@ -40,6 +40,28 @@ pub struct Edge {
     pub clock: Arc<dyn Clock>,
 }
 
+impl Edge {
+    /// `pool` keeps the limits that hold across nodes.
+    pub fn new(
+        config: HttpConfig,
+        rights: Rights,
+        tokens: Tokens,
+        directory: Arc<dyn Directory>,
+        clock: Arc<dyn Clock>,
+        pool: Option<sqlx::PgPool>,
+    ) -> Self {
+        Self {
+            limits: RateLimits::new(&config.rate_limits, pool),
+            rights: Arc::new(rights),
+            own_writes: OwnWrites::default(),
+            config,
+            tokens,
+            directory,
+            clock,
+        }
+    }
+}
+
 impl std::ops::Deref for AppState {
     type Target = Edge;
 

@@ -104,6 +104,23 @@ impl ApiError {
         .caused_by(cause)
     }
 
+    /// The envelope, as it is sent.
+    pub(crate) fn body(&self) -> serde_json::Value {
+        let mut body = json!({
+            "success": false,
+            "statusCode": self.status.as_u16(),
+            "code": self.code,
+            "message": self.message,
+            "errors": self.errors,
+            "timestamp": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            "requestId": observe::request_id(),
+        });
+        if let Some(version) = self.current_version {
+            body["currentVersion"] = version.into();
+        }
+        body
+    }
+
     /// Keeps an error and what caused it for the log.
     #[must_use]
     pub fn caused_by(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
@@ -135,21 +152,11 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut body = json!({
-            "success": false,
-            "statusCode": self.status.as_u16(),
-            "code": self.code,
-            "message": self.message,
-            "errors": self.errors,
-            "timestamp": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-            "requestId": observe::request_id(),
-        });
         let mut response = HttpResponse::build(self.status);
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
         if let Some(version) = self.current_version {
-            body["currentVersion"] = version.into();
             response.insert_header((header::ETAG, format!("\"{version}\"")));
         }
         if let Some(methods) = &self.allow {
@@ -159,7 +166,7 @@ impl ResponseError for ApiError {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
         response.insert_header((header::CACHE_CONTROL, "no-store"));
-        let mut response = response.json(body);
+        let mut response = response.json(self.body());
         if let Some(cause) = &self.cause {
             response.extensions_mut().insert(LoggedCause(cause.clone()));
         }

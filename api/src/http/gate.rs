@@ -125,7 +125,7 @@ async fn admit(edge: &Edge, info: &RouteInfo, request: &mut ServiceRequest) -> R
     }
     let asked = own_writes::asked(request.headers())?;
     if info.access == Access::Anonymous {
-        let allowance = edge.limits.anonymous(ip)?;
+        let allowance = if info.limit == LimitClass::None { None } else { edge.limits.anonymous(ip)? };
         let mut context = context::build(request.head(), info, ip, Acting::nobody())?;
         read_body(edge, info, request, &mut context).await?;
         let read_after = asked.map_or(ReadAfter::Anything, ReadAfter::Asked);
@@ -173,7 +173,7 @@ async fn read_body(
     request: &mut ServiceRequest,
     context: &mut Context,
 ) -> Result<(), ApiError> {
-    if info.side == Side::Query {
+    if info.side != Side::Command {
         return Ok(());
     }
     let limit = info.body_bytes_max.unwrap_or(edge.config.body_bytes_max);

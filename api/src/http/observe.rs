@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{
     answer::{ApiError, LoggedCause},
     caller::Caller,
-    context,
+    context, trace,
 };
 use crate::state::Edge;
 
@@ -58,7 +58,7 @@ pub async fn observe<B: MessageBody + 'static>(
         request.id = %id,
     );
     if let Some(parent) = context::trace_parent(request.headers()) {
-        crate::telemetry::continue_trace(&span, &parent);
+        trace::go_on(&span, &parent);
     }
     CURRENT.scope(id.clone(), answer(request, next, id).instrument(span)).await
 }
@@ -80,7 +80,7 @@ async fn answer<B: MessageBody + 'static>(
         None => next.call(request).await,
     };
     drop(in_flight);
-    let mut seen = Seen { method, route: "unmatched".to_string(), user: None, cause: None };
+    let mut seen = Seen { method, route: "unmatched".to_string(), id: id.clone(), user: None, cause: None };
     let request_id = HeaderValue::from_str(&id).ok();
     match result {
         Ok(response) => {
@@ -154,6 +154,7 @@ pub async fn nothing_here() -> Result<HttpResponse, ApiError> {
 struct Seen {
     method: Method,
     route: String,
+    id: String,
     user: Option<String>,
     cause: Option<String>,
 }
@@ -184,18 +185,22 @@ impl Seen {
         span.record("http.status", status.as_u16());
         let duration_ms = elapsed.as_secs_f64() * 1000.0;
         let user = self.user.as_deref().unwrap_or("-");
-        if let Some(cause) = self.cause {
-            tracing::error!(
-                http.method = %self.method, http.route = %self.route, http.status = status.as_u16(),
-                duration_ms, user.id = user, error = %cause, "request failed"
-            );
+        // The line stands alone: outside of the span, whose fields it would repeat.
+        macro_rules! line {
+            ($level:ident, $message:literal $(, $name:ident = $value:expr)?) => {
+                tracing::$level!(
+                    parent: None,
+                    request.id = %self.id, http.method = %self.method, http.route = %self.route,
+                    http.status = status.as_u16(), duration_ms, user.id = user, $($name = $value,)? $message
+                )
+            };
+        }
+        if let Some(cause) = &self.cause {
+            line!(error, "request failed", error = cause);
         } else if self.route.starts_with("/health") || self.route == "/metrics" {
-            tracing::debug!(http.route = %self.route, http.status = status.as_u16(), duration_ms, "probe answered");
+            line!(debug, "probe answered");
         } else {
-            tracing::info!(
-                http.method = %self.method, http.route = %self.route, http.status = status.as_u16(),
-                duration_ms, user.id = user, "request answered"
-            );
+            line!(info, "request answered");
         }
     }
 }

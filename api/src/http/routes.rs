@@ -70,6 +70,8 @@ impl Access {
 pub enum Side {
     Command,
     Query,
+    /// Health, metrics, the document: on every node, unlimited.
+    System,
 }
 
 /// Which limit a route's calls count against.
@@ -79,6 +81,8 @@ pub enum LimitClass {
     Caller,
     /// By address, strictly and across nodes, beside the other: where guesses could be tried.
     Auth,
+    /// Against none.
+    None,
 }
 
 /// One method of one path.
@@ -92,6 +96,8 @@ pub struct RouteInfo {
     pub limit: LimitClass,
     /// Another bound for the body than the configuration's, in bytes.
     pub body_bytes_max: Option<usize>,
+    /// The handler's type: two routes of one handler are two names of one thing.
+    pub handler: &'static str,
 }
 
 /// A route that was just registered, for what few routes need.
@@ -152,6 +158,17 @@ impl Routes {
         self.add(Side::Query, Method::GET, path.to_string(), access, handler)
     }
 
+    /// A `GET` at `path` itself that anyone may call on any node: health, metrics, the document.
+    pub fn system<F, Args>(&mut self, path: &str, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.add(Side::System, Method::GET, path.to_string(), Access::Anonymous, handler)
+            .limit(LimitClass::None);
+    }
+
     fn add<F, Args>(
         &mut self,
         side: Side,
@@ -172,6 +189,7 @@ impl Routes {
             access,
             limit: LimitClass::Caller,
             body_bytes_max: None,
+            handler: std::any::type_name::<F>(),
         };
         self.handlers.push(web::route().to(handler));
         self.infos.push(info);
@@ -191,6 +209,7 @@ impl Routes {
             let is_served = match info.side {
                 Side::Command => roles.commands,
                 Side::Query => roles.queries,
+                Side::System => true,
             };
             if is_served {
                 paths.entry(PathOrder::of(&info.path)).or_default().push((info, handler));

@@ -1,5 +1,7 @@
 //! The edge without a log behind it: what happens to a request before and after its handler.
 
 mod access;
+mod coverage;
 mod envelope;
+mod pages;
 mod support;

@@ -32,10 +32,15 @@ impl Table {
         let mut rights = BTreeSet::new();
         let mut organizations = BTreeSet::new();
         for rule in enforcer.get_policy() {
-            if let [_, organization, resource, action, ..] = &rule[..] {
-                rights.insert(Right { resource: resource.clone(), action: action.clone() });
-                organizations.insert(organization.clone());
+            let [role, organization, resource, action, effect] = &rule[..] else {
+                return Err(RightsError::Rule(rule.join(", ")));
+            };
+            let is_role = role == OPERATOR || role.parse::<Role>().is_ok();
+            if !is_role || !matches!(effect.as_str(), "allow" | "deny") {
+                return Err(RightsError::Rule(rule.join(", ")));
             }
+            rights.insert(Right { resource: resource.clone(), action: action.clone() });
+            organizations.insert(organization.clone());
         }
         organizations.remove(EVERYWHERE);
         let rights: Vec<Right> = rights.into_iter().collect();

@@ -20,8 +20,6 @@ use crate::{
         Access, Anonymous, Answer, ApiError, ApiResult, Body, Caller, MaybeBody, Query, Routes,
         caller::{Directory, KeyHolder},
         config::{HttpConfig, RateLimitPolicy},
-        limits::RateLimits,
-        own_writes::OwnWrites,
         routes::LimitClass,
         tokens::{TokenSubject, Tokens},
     },
@@ -89,15 +87,9 @@ pub(super) fn config() -> HttpConfig {
 }
 
 pub(super) async fn edge(people: People, config: HttpConfig) -> Arc<Edge> {
-    Arc::new(Edge {
-        limits: RateLimits::new(&config.rate_limits, None),
-        rights: Arc::new(Rights::built_in().await.expect("the built-in policy is valid")),
-        tokens: Tokens::new(&[7; 32], &[]),
-        directory: Arc::new(people),
-        own_writes: OwnWrites::default(),
-        clock: Arc::new(SystemClock),
-        config,
-    })
+    let rights = Rights::built_in().await.expect("the built-in policy is valid");
+    let tokens = Tokens::new(&[7; 32], &[]);
+    Arc::new(Edge::new(config, rights, tokens, Arc::new(people), Arc::new(SystemClock), None))
 }
 
 pub(super) fn token(edge: &Edge) -> String {
