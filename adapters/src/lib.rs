@@ -1,1 +1,3 @@
 //! The outside world behind the ports of `annals-commands`.
+
+pub mod net;

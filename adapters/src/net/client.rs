@@ -1,0 +1,165 @@
+//! The client itself: one call, one deadline, a bounded answer.
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{
+    Method, StatusCode,
+    dns::Resolve,
+    header::{AUTHORIZATION, COOKIE, HeaderMap, LOCATION},
+    redirect,
+};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    failure::NetError,
+    policy::OutboundPolicy,
+    resolver::{GuardedResolver, SystemResolver},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The whole of one call, its redirects and its body included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const RESPONSE_BYTES_MAX: usize = 2 * 1024 * 1024;
+const REDIRECTS_MAX: usize = 5;
+
+/// When a piece of work, which may take several calls, has to be over.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    pub fn within(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    /// The earlier one of this and `time` from now.
+    #[must_use]
+    pub fn at_most(self, time: Duration) -> Self {
+        Self(self.0.min(Instant::now() + time))
+    }
+
+    fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<Vec<u8>>,
+    pub deadline: Deadline,
+}
+
+/// The whole answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct HttpResponse {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+/// Calls URLs that users name. Cheap to clone; clones share their connections.
+#[derive(Clone)]
+pub struct HttpClient {
+    inner: reqwest::Client,
+    policy: Arc<OutboundPolicy>,
+}
+
+impl HttpClient {
+    /// Fails only if TLS can't be set up on this machine.
+    pub fn new(policy: OutboundPolicy) -> Result<Self, reqwest::Error> {
+        Self::with_resolver(policy, Arc::new(SystemResolver))
+    }
+
+    /// With DNS of one's own. Its answers are checked like the system's.
+    pub fn with_resolver(policy: OutboundPolicy, dns: Arc<dyn Resolve>) -> Result<Self, reqwest::Error> {
+        let policy = Arc::new(policy);
+        let inner = reqwest::Client::builder()
+            .dns_resolver(Arc::new(GuardedResolver::new(dns, Arc::clone(&policy))))
+            // A proxy would resolve names itself, past our check.
+            .no_proxy()
+            // Followed below, where each step is checked.
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("annals/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { inner, policy })
+    }
+
+    pub fn policy(&self) -> &OutboundPolicy {
+        &self.policy
+    }
+
+    /// Makes the call. `GET` and `HEAD` follow up to 5 redirects, each checked, and leave credentials behind
+    /// when the origin changes; other methods return the redirect as the answer.
+    pub async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, NetError> {
+        let deadline = request.deadline.at_most(CALL_TIMEOUT);
+        for _ in 0..=REDIRECTS_MAX {
+            let response = self.send_once(&request, deadline).await?;
+            match redirected(&request, &response)? {
+                None => return read(response).await,
+                Some(url) => {
+                    if url.origin() != request.url.origin() {
+                        request.headers.remove(AUTHORIZATION);
+                        request.headers.remove(COOKIE);
+                    }
+                    request.url = url;
+                }
+            }
+        }
+        Err(NetError::BadRedirect)
+    }
+
+    async fn send_once(
+        &self,
+        request: &HttpRequest,
+        deadline: Deadline,
+    ) -> Result<reqwest::Response, NetError> {
+        self.policy.check(&request.url)?;
+        let remaining = deadline.remaining();
+        if remaining.is_zero() {
+            return Err(NetError::OutOfTime);
+        }
+        let mut call = self
+            .inner
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .timeout(remaining);
+        if let Some(body) = &request.body {
+            call = call.body(body.clone());
+        }
+        call.send().await.map_err(NetError::from_reqwest)
+    }
+}
+
+fn redirected(request: &HttpRequest, response: &reqwest::Response) -> Result<Option<Url>, NetError> {
+    let follows = matches!(request.method, Method::GET | Method::HEAD);
+    let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    if !(follows && moved) {
+        return Ok(None);
+    }
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let url = location.and_then(|location| request.url.join(location).ok());
+    url.map(Some).ok_or(NetError::BadRedirect)
+}
+
+async fn read(mut response: reqwest::Response) -> Result<HttpResponse, NetError> {
+    let too_large = || NetError::TooLarge { bytes_max: RESPONSE_BYTES_MAX };
+    if response.content_length().is_some_and(|length| length > RESPONSE_BYTES_MAX as u64) {
+        return Err(too_large());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(NetError::from_reqwest)? {
+        if body.len() + chunk.len() > RESPONSE_BYTES_MAX {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(HttpResponse { status: response.status(), headers: response.headers().clone(), body })
+}
