@@ -180,3 +180,20 @@ pub enum AppendError {
     #[error("the log could not be reached")]
     Unavailable(#[source] StoreError),
 }
+
+impl AppendError {
+    /// A short name for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::VersionConflict { .. } => "version_conflict",
+            Self::ClaimTaken { .. } => "claim_taken",
+            Self::AssertFailed { .. } => "assert_failed",
+            Self::KeyReused => "key_reused",
+            Self::DuplicateEvent { .. } => "duplicate_event",
+            Self::TooLarge { .. } => "too_large",
+            Self::Malformed { .. } => "malformed",
+            Self::Forgotten { .. } => "forgotten",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}

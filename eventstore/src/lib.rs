@@ -3,12 +3,23 @@
 //! It knows streams, envelopes and bytes; it knows no product. What its rows
 //! look like, and why an append is a group commit, is in `docs/log.md`.
 
+mod aggregates;
 mod append;
+mod commit;
 mod event;
+mod follow;
+mod keyring;
 mod load;
+mod prepare;
+mod read;
 mod seal;
+mod sealing;
+mod shared;
+mod snapshot;
 mod store;
 mod subscribe;
+#[doc(hidden)]
+pub mod testing;
 
 pub use append::{
     Append, AppendError, Assert, Claim, ClaimKey, Expected, Idempotency, IdempotencyRef, NewEvent, Receipt,

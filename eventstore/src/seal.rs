@@ -17,6 +17,12 @@ pub struct MasterKey {
     pub(crate) bytes: [u8; 32],
 }
 
+impl Drop for MasterKey {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.bytes);
+    }
+}
+
 impl MasterKey {
     pub fn new(bytes: [u8; 32]) -> Self {
         Self { bytes }

@@ -1,0 +1,10 @@
+//! The log on a real Postgres: each test has a database of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod account;
+mod append;
+mod confidential;
+mod idempotency;
+mod loading;
+mod subscribing;
