@@ -6,4 +6,4 @@ pub mod runtime;
 pub mod identity;
 pub mod publishing;
 
-pub use runtime::{Applied, Projection, ProjectionError, Projector, ReadError, Reader};
+pub use runtime::{Applied, Projection, ProjectionError, Projector, ProjectorOptions, ReadError, Reader};

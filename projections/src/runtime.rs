@@ -1,9 +1,31 @@
 //! Runs projections: batches, checkpoints, leadership, versions side by side.
+//!
+//! How to write a read model, what its versions and generations are and what an admin can do is in
+//! `docs/read-models.md`. The rooms: [`model`] names things, `tables` keeps the books, `lock` and
+//! `leader` decide who writes, `generation` follows the log into one set of tables, `batch` writes,
+//! `takeover` swaps the views, `housekeeping` clears away, `admin` repairs and [`Reader`] waits.
 
-use annals_eventstore::{EventStore, Filter, RecordedEvent};
+mod admin;
+mod batch;
+mod failure;
+mod generation;
+mod housekeeping;
+mod leader;
+mod lock;
+mod metrics;
+mod model;
+mod projector;
+mod reader;
+mod tables;
+mod takeover;
+
+use annals_eventstore::{Filter, RecordedEvent};
 use async_trait::async_trait;
-use sqlx::{PgConnection, PgPool};
-use std::{sync::Arc, time::Duration};
+use sqlx::PgConnection;
+
+pub use admin::{Admin, AdminError, ParkedKey, Replayed, accept_parked, request_rebuild};
+pub use projector::{Projector, ProjectorOptions};
+pub use reader::{Applied, ReadError, Reader};
 
 /// A read model: its tables and how events change them. One file each, with its queries.
 ///
@@ -12,7 +34,7 @@ use std::{sync::Arc, time::Duration};
 /// Readers go through the views `read.<table>_v<VERSION>`, made for every table in [`Projection::TABLES`].
 #[async_trait]
 pub trait Projection: Send + Sync + 'static {
-    /// `posts`: stable.
+    /// `posts`: stable, lower case, digits and underscores.
     const NAME: &'static str;
     /// Changes with the tables' shape or meaning; a newer one builds beside the old one.
     const VERSION: u32;
@@ -29,12 +51,21 @@ pub trait Projection: Send + Sync + 'static {
         event.stream.to_string()
     }
 
+    /// Whether this event removes a forgotten person's values from the tables.
+    ///
+    /// Such an event does not wait behind a parked key: it is applied when it comes, and once more in
+    /// its order when the key is replayed. So applying it twice must be harmless.
+    fn purges(&self, _event: &RecordedEvent) -> bool {
+        false
+    }
+
     /// Writes what a batch of events changes. Called in the transaction that moves the checkpoint.
     /// Personal values may be erased (`null`): then the row shows what it showed once the person is forgotten.
     ///
     /// # Errors
     /// [`ProjectionError::Event`] blames one event (it is then isolated and parked);
-    /// [`ProjectionError::Database`] is tried again for ever.
+    /// [`ProjectionError::Database`] is tried again for ever, unless it is one that the same event
+    /// would meet again (a constraint, a value out of range): that blames the event too.
     async fn apply(&self, events: &[RecordedEvent], tables: &mut PgConnection)
     -> Result<(), ProjectionError>;
 }
@@ -49,6 +80,9 @@ pub enum ProjectionError {
     },
     #[error("the database did not answer")]
     Database(#[from] sqlx::Error),
+    /// Two projections of one node want the same name, or a name is not fit for a schema.
+    #[error("the projections are not well-formed: {why}")]
+    Malformed { why: String },
 }
 
 impl ProjectionError {
@@ -65,93 +99,21 @@ pub fn decode<E: serde::de::DeserializeOwned>(event: &RecordedEvent) -> Result<E
     event.decode().map_err(|error| ProjectionError::event(event, error))
 }
 
-/// A running set of projections: leads those it can, watches the others.
-pub struct Projector {
-    _private: (),
+/// A position as Postgres keeps it.
+fn signed(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
 }
 
-/// How far a projection is.
-#[derive(Clone, Debug, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Applied {
-    pub name: String,
-    pub version: u32,
-    pub generation: u32,
-    pub position: u64,
-    pub head: u64,
-    /// `building`, `live` or `retired`.
-    pub state: String,
-    pub parked_keys: u64,
+/// A position as Postgres kept it; never negative there.
+fn unsigned(position: i64) -> u64 {
+    u64::try_from(position).unwrap_or(0)
 }
 
-#[expect(clippy::todo, unused_variables, reason = "the bodies are being written")]
-impl Projector {
-    /// A runtime over this log; projections are added with [`Projector::with`].
-    pub fn new(store: EventStore) -> Self {
-        todo!()
-    }
-
-    #[must_use]
-    pub fn with<P: Projection>(self, projection: P) -> Self {
-        todo!()
-    }
-
-    /// Starts the tasks. They end, checkpoints kept, when `stop` is cancelled.
-    ///
-    /// # Errors
-    /// If the bookkeeping tables can't be made.
-    pub async fn start(
-        self,
-        stop: tokio_util::sync::CancellationToken,
-    ) -> Result<tokio_util::task::TaskTracker, ProjectionError> {
-        todo!()
-    }
+/// A version or generation as Postgres keeps it.
+fn small(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The read model has never been built; it is on its way.
-    #[error("{name} is being built: at {position} of {head}")]
-    NotBuilt { name: &'static str, position: u64, head: u64 },
-    /// The read model did not reach the position in time.
-    #[error("{name} has not reached position {wanted} yet")]
-    Behind { name: &'static str, wanted: u64 },
-    #[error("the database did not answer")]
-    Database(#[from] sqlx::Error),
-}
-
-/// The query side's handle: a pool, and how to wait for a position. One per node, cheap to clone.
-#[derive(Clone)]
-pub struct Reader {
-    #[expect(dead_code, reason = "the body is being written")]
-    inner: Arc<()>,
-}
-
-#[expect(clippy::todo, unused_variables, clippy::unused_async, reason = "the bodies are being written")]
-impl Reader {
-    pub fn new(pool: PgPool) -> Self {
-        todo!()
-    }
-
-    /// The pool to query `read.*` views with.
-    pub fn pool(&self) -> &PgPool {
-        todo!()
-    }
-
-    /// Waits until a projection has applied everything up to `position`: read your writes.
-    /// `position` 0 only checks that it was ever built.
-    ///
-    /// # Errors
-    /// [`ReadError::Behind`] after `within`; [`ReadError::NotBuilt`] for a shape never built.
-    pub async fn wait<P: Projection>(&self, position: u64, within: Duration) -> Result<(), ReadError> {
-        todo!()
-    }
-
-    /// Every projection's state, for readiness, metrics and the admin.
-    ///
-    /// # Errors
-    /// If the database does not answer.
-    pub async fn applied(&self) -> Result<Vec<Applied>, ReadError> {
-        todo!()
-    }
+fn unsigned_small(number: i32) -> u32 {
+    u32::try_from(number).unwrap_or(0)
 }

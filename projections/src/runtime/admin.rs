@@ -1,0 +1,351 @@
+//! What an admin does: rebuild, look at what is parked, replay it, let a build take over nevertheless.
+
+use std::{collections::HashMap, sync::Arc};
+
+use annals_eventstore::{EventStore, Filter, Opening, RecordedEvent, StoreError};
+use chrono::{DateTime, Utc};
+use sqlx::{Connection, PgConnection, PgPool};
+
+use super::{
+    batch,
+    failure::{self, Failure},
+    model::{self, Model},
+    signed, small, tables, unsigned, unsigned_small,
+};
+
+/// Events of one replaying transaction: the leader waits for it.
+const REPLAY_EVENTS_MAX: i64 = 200;
+/// Keys that are listed at once.
+const PARKED_KEYS_LISTED_MAX: i64 = 1_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    #[error("there is no projection {name}")]
+    Unknown { name: String },
+    #[error("the database did not answer")]
+    Database(#[from] sqlx::Error),
+    #[error("the log could not be read")]
+    Store(#[from] StoreError),
+}
+
+/// A key of a projection that waits, with the failure it waits for.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParkedKey {
+    pub version: u32,
+    pub generation: u32,
+    pub key: String,
+    /// The event that failed, and why. No values of the event.
+    pub position: u64,
+    pub event_type: String,
+    pub error: String,
+    pub parked_at: DateTime<Utc>,
+    /// How many events wait, with the one that failed.
+    pub events: u64,
+}
+
+/// What a replay did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replayed {
+    /// Events applied now.
+    pub applied: u64,
+    /// Keys that failed again and go on waiting.
+    pub failed_keys: u64,
+}
+
+/// The admin's handle for the projections of this binary. Works on any node: the checkpoint row's lock
+/// makes it and the leader take turns.
+#[derive(Clone)]
+pub struct Admin {
+    store: EventStore,
+    models: Vec<Arc<dyn Model>>,
+}
+
+/// Begins a rebuild of a projection's newest live version beside the live generation; it takes over by
+/// itself. One that is under way already is not begun again. Needs no projector in this process.
+/// Returns the generation that is being built.
+///
+/// # Errors
+/// [`AdminError::Unknown`] if no version of it is live or being built.
+pub async fn request_rebuild(pool: &PgPool, name: &str) -> Result<u32, AdminError> {
+    let mut tx = pool.begin().await?;
+    let rows: Vec<(i32, i32, String)> = sqlx::query_as(
+        "SELECT version, generation, state FROM projection.versions
+         WHERE name = $1 AND state <> 'retired' ORDER BY version, generation FOR UPDATE",
+    )
+    .bind(name)
+    .fetch_all(&mut *tx)
+    .await?;
+    let live = rows.iter().rfind(|(_, _, state)| state == "live");
+    let version = match (live, rows.last()) {
+        (Some((version, _, _)), _) | (None, Some((version, _, _))) => *version,
+        (None, None) => return Err(AdminError::Unknown { name: name.to_string() }),
+    };
+    let building = rows.iter().find(|(of, _, state)| *of == version && state == "building");
+    let generation = match building {
+        Some((_, generation, _)) => unsigned_small(*generation),
+        None => tables::begin_generation(&mut tx, name, unsigned_small(version)).await?,
+    };
+    tx.commit().await?;
+    Ok(generation)
+}
+
+/// Confirms that a build may take over although it has parked keys. Returns whether there is such a build.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn accept_parked(pool: &PgPool, name: &str) -> Result<bool, AdminError> {
+    let accepted = sqlx::query(
+        "UPDATE projection.versions SET accept_parked = true WHERE name = $1 AND state = 'building'",
+    )
+    .bind(name)
+    .execute(pool)
+    .await?;
+    Ok(accepted.rows_affected() > 0)
+}
+
+impl Admin {
+    pub(super) fn new(store: EventStore, models: Vec<Arc<dyn Model>>) -> Self {
+        Self { store, models }
+    }
+
+    /// See [`request_rebuild`].
+    ///
+    /// # Errors
+    /// As [`request_rebuild`].
+    pub async fn rebuild(&self, name: &str) -> Result<u32, AdminError> {
+        request_rebuild(self.store.pool(), name).await
+    }
+
+    /// See [`accept_parked`].
+    ///
+    /// # Errors
+    /// As [`accept_parked`].
+    pub async fn accept_parked(&self, name: &str) -> Result<bool, AdminError> {
+        accept_parked(self.store.pool(), name).await
+    }
+
+    /// The keys of a projection that wait, oldest first; at most 1,000.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn parked(&self, name: &str) -> Result<Vec<ParkedKey>, AdminError> {
+        type Columns = (i32, i32, String, i64, String, String, DateTime<Utc>, i64);
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT version, generation, key, min(position),
+                    (array_agg(event_type ORDER BY position, part))[1],
+                    coalesce((array_agg(error ORDER BY position, part))[1], ''), min(parked_at), count(*)
+             FROM projection.parked WHERE name = $1
+             GROUP BY version, generation, key ORDER BY 4 LIMIT $2",
+        )
+        .bind(name)
+        .bind(PARKED_KEYS_LISTED_MAX)
+        .fetch_all(self.store.pool())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(version, generation, key, position, event_type, error, parked_at, events)| ParkedKey {
+                version: unsigned_small(version),
+                generation: unsigned_small(generation),
+                key,
+                position: unsigned(position),
+                event_type,
+                error,
+                parked_at,
+                events: unsigned(events),
+            })
+            .collect())
+    }
+
+    /// Applies what is parked, in order, after a fix: one key, or all of them with `None`. A key that
+    /// fails again goes on waiting from there; the others are not held up.
+    ///
+    /// # Errors
+    /// [`AdminError::Unknown`] for a projection this binary does not have; otherwise if the database
+    /// does not answer: what was applied until then is applied.
+    pub async fn replay_parked(&self, name: &str, key: Option<&str>) -> Result<Replayed, AdminError> {
+        let model = self
+            .models
+            .iter()
+            .find(|model| model.name() == name)
+            .ok_or_else(|| AdminError::Unknown { name: name.to_string() })?;
+        let generations: Vec<i32> = sqlx::query_scalar(
+            "SELECT generation FROM projection.versions
+             WHERE name = $1 AND version = $2 AND state <> 'retired' AND parked_keys > 0
+             ORDER BY generation",
+        )
+        .bind(name)
+        .bind(small(model.version()))
+        .fetch_all(self.store.pool())
+        .await?;
+        let mut replayed = Replayed::default();
+        for generation in generations {
+            let mut replay = Replay {
+                store: &self.store,
+                model: &**model,
+                generation: unsigned_small(generation),
+                only: key,
+                failed: Vec::new(),
+            };
+            while let Some(applied) = replay.next_chunk().await? {
+                replayed.applied += applied;
+            }
+            replayed.failed_keys += u64::try_from(replay.failed.len()).unwrap_or(u64::MAX);
+        }
+        Ok(replayed)
+    }
+}
+
+struct Replay<'a> {
+    store: &'a EventStore,
+    model: &'a dyn Model,
+    generation: u32,
+    only: Option<&'a str>,
+    failed: Vec<String>,
+}
+
+type ParkedRow = (String, i64, i32);
+
+impl Replay<'_> {
+    /// Applies the next few events in one transaction; `None` when nothing is left to try.
+    async fn next_chunk(&mut self) -> Result<Option<u64>, AdminError> {
+        let rows = self.waiting().await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let schema = model::schema(self.model.name(), self.model.version(), self.generation);
+        let begin = format!("BEGIN; SET LOCAL search_path TO \"{schema}\"");
+        let mut tx = self.store.pool().begin_with(begin).await?;
+        let locked = sqlx::query(
+            "SELECT 1 FROM projection.versions
+             WHERE name = $1 AND version = $2 AND generation = $3 AND state <> 'retired' FOR UPDATE",
+        )
+        .bind(self.model.name())
+        .bind(small(self.model.version()))
+        .bind(small(self.generation))
+        .fetch_optional(&mut *tx)
+        .await?;
+        if locked.is_none() {
+            return Ok(None);
+        }
+        // Opened only now that the leader waits: a person forgotten up to the checkpoint stays forgotten.
+        let mut events = HashMap::new();
+        for (_, position, _) in &rows {
+            if !events.contains_key(position) {
+                events.insert(*position, self.read(*position).await?);
+            }
+        }
+        let mut applied = 0;
+        for row in &rows {
+            if self.failed.contains(&row.0) {
+                continue;
+            }
+            let event = events
+                .get(&row.1)
+                .and_then(|parts| parts.iter().find(|event| i64::from(event.part) == i64::from(row.2)));
+            if self.replay(&mut tx, row, event).await? {
+                applied += 1;
+            }
+        }
+        batch::count_parked(&mut tx, self.model, self.generation).await?;
+        tx.commit().await?;
+        Ok(Some(applied))
+    }
+
+    /// Applies one event under a savepoint. An upcaster may have made nothing of it since: then there
+    /// is nothing to wait for either.
+    async fn replay(
+        &mut self,
+        tx: &mut PgConnection,
+        row: &ParkedRow,
+        event: Option<&RecordedEvent>,
+    ) -> Result<bool, AdminError> {
+        let mut savepoint = tx.begin().await?;
+        if !self.unpark(&mut savepoint, row).await? {
+            // Another replay was faster.
+            return Ok(false);
+        }
+        let Some(event) = event else {
+            savepoint.commit().await?;
+            return Ok(false);
+        };
+        match failure::guarded(self.model, std::slice::from_ref(event), &mut savepoint).await {
+            Ok(()) => {
+                savepoint.commit().await?;
+                Ok(true)
+            }
+            Err(Failure::Database(error)) => Err(error.into()),
+            Err(Failure::Event(why)) => {
+                savepoint.rollback().await?;
+                self.failed.push(row.0.clone());
+                self.blame(tx, row, &why).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    async fn waiting(&self) -> Result<Vec<ParkedRow>, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT key, position, part FROM projection.parked
+             WHERE name = $1 AND version = $2 AND generation = $3 AND ($4::text IS NULL OR key = $4)
+               AND key <> ALL($5)
+             ORDER BY position, part LIMIT $6",
+        )
+        .bind(self.model.name())
+        .bind(small(self.model.version()))
+        .bind(small(self.generation))
+        .bind(self.only)
+        .bind(&self.failed)
+        .bind(REPLAY_EVENTS_MAX)
+        .fetch_all(self.store.pool())
+        .await
+    }
+
+    async fn read(&self, position: i64) -> Result<Vec<RecordedEvent>, StoreError> {
+        let after = unsigned(position.saturating_sub(1));
+        let stored = self.store.read_all(after, &Filter::default(), 1).await?;
+        match stored.first().filter(|stored| signed(stored.position) == position) {
+            Some(stored) => self.store.open_event(stored, Opening::Personal).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn unpark(&self, connection: &mut PgConnection, row: &ParkedRow) -> Result<bool, sqlx::Error> {
+        let gone = sqlx::query(
+            "DELETE FROM projection.parked
+             WHERE name = $1 AND version = $2 AND generation = $3 AND key = $4 AND position = $5 AND part = $6",
+        )
+        .bind(self.model.name())
+        .bind(small(self.model.version()))
+        .bind(small(self.generation))
+        .bind(&row.0)
+        .bind(row.1)
+        .bind(row.2)
+        .execute(connection)
+        .await?;
+        Ok(gone.rows_affected() == 1)
+    }
+
+    async fn blame(
+        &self,
+        connection: &mut PgConnection,
+        row: &ParkedRow,
+        why: &str,
+    ) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "UPDATE projection.parked SET error = $7
+             WHERE name = $1 AND version = $2 AND generation = $3 AND key = $4 AND position = $5 AND part = $6",
+        )
+        .bind(self.model.name())
+        .bind(small(self.model.version()))
+        .bind(small(self.generation))
+        .bind(&row.0)
+        .bind(row.1)
+        .bind(row.2)
+        .bind(why)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
