@@ -15,6 +15,8 @@ use super::{
 
 /// Events of one replaying transaction: the leader waits for it.
 const REPLAY_EVENTS_MAX: i64 = 200;
+/// How long a node may take to hear of what the leader has applied.
+const KNOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 /// Keys that are listed at once.
 const PARKED_KEYS_LISTED_MAX: i64 = 1_000;
 
@@ -217,8 +219,8 @@ impl Replay<'_> {
         let schema = model::schema(self.model.name(), self.model.version(), self.generation);
         let begin = format!("BEGIN; SET LOCAL search_path TO \"{schema}\"");
         let mut tx = self.store.pool().begin_with(begin).await?;
-        let locked = sqlx::query(
-            "SELECT 1 FROM projection.versions
+        let locked: Option<i64> = sqlx::query_scalar(
+            "SELECT position FROM projection.versions
              WHERE name = $1 AND version = $2 AND generation = $3 AND state <> 'retired' FOR UPDATE",
         )
         .bind(self.model.name())
@@ -226,10 +228,12 @@ impl Replay<'_> {
         .bind(small(self.generation))
         .fetch_optional(&mut *tx)
         .await?;
-        if locked.is_none() {
+        let Some(checkpoint) = locked else {
             return Ok(None);
-        }
-        // Opened only now that the leader waits: a person forgotten up to the checkpoint stays forgotten.
+        };
+        // Opened only now that the leader waits, and with the keys as of its checkpoint: a person whose
+        // forgetting was applied already must not come back.
+        self.know_log_up_to(unsigned(checkpoint)).await?;
         let mut events = HashMap::new();
         for (_, position, _) in &rows {
             if !events.contains_key(position) {
@@ -308,6 +312,21 @@ impl Replay<'_> {
         match stored.first().filter(|stored| signed(stored.position) == position) {
             Some(stored) => self.store.open_event(stored, Opening::Personal).await,
             None => Ok(Vec::new()),
+        }
+    }
+
+    /// Waits until this node has heard of everything up to a position, destroyed keys included.
+    async fn know_log_up_to(&self, position: u64) -> Result<(), AdminError> {
+        let Some(before) = position.checked_sub(1) else {
+            return Ok(());
+        };
+        let mut subscription = self.store.subscribe(before, Filter::default(), Opening::Nothing);
+        match tokio::time::timeout(KNOWN_WITHIN, subscription.next(1)).await {
+            Ok(batch) => {
+                batch?;
+                Ok(())
+            }
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
         }
     }
 
