@@ -1,1 +1,86 @@
-//! Commands of the identity context that touch more than one aggregate, or the outside world.
+//! Commands of people and organizations: what several aggregates do together in one append.
+//!
+//! - [`Identity`] is the handle, one per node. Each method is one command; it takes the caller's
+//!   [`Context`](crate::bus::Context) and answers with [`Done`].
+//! - Passwords are hashed here ([`PasswordHasher`]), tokens made and read here; the domain sees
+//!   hashes and digests only.
+//! - [`IdentityMail`] and [`InvitationExpiry`] are the process managers.
+
+mod access;
+mod account;
+mod api_keys;
+mod done;
+mod expiry;
+mod hashing;
+mod invitations;
+mod mail;
+mod operator;
+mod organizations;
+mod refusal;
+mod sessions;
+mod sign_in;
+mod tokens;
+
+use annals_domain::kernel::{OrganizationId, UserId};
+use annals_eventstore::{Actor, ActorKind, ClaimKey};
+
+pub use access::{Access, KeyAccess};
+pub use account::{Change, PasswordChange};
+pub use api_keys::{CreateApiKey, CreatedApiKey};
+pub use done::Done;
+pub use expiry::{ExpireInvitations, InvitationExpiry};
+pub use hashing::PasswordHasher;
+pub use invitations::{Accepted, Invite, Invited};
+pub use mail::IdentityMail;
+pub use organizations::NewOrganization;
+pub use refusal::IdentityRefusal;
+pub use sessions::RefreshToken;
+pub use sign_in::{LogIn, Register, SignedIn};
+
+use crate::bus::{CommandBus, Context};
+
+/// The commands of identity. One per node, cheap to clone.
+#[derive(Clone)]
+pub struct Identity {
+    bus: CommandBus,
+    hasher: PasswordHasher,
+    options: IdentityOptions,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdentityOptions {
+    pub first_account: FirstAccount,
+}
+
+/// What the first account of an installation is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstAccount {
+    #[default]
+    Ordinary,
+    /// On an installation that only this machine reaches, who comes first runs it.
+    Operator,
+}
+
+impl Identity {
+    pub fn new(bus: CommandBus, hasher: PasswordHasher, options: IdentityOptions) -> Self {
+        Self { bus, hasher, options }
+    }
+
+    pub fn bus(&self) -> &CommandBus {
+        &self.bus
+    }
+
+    /// The claim of a mail address: who holds it is its user.
+    fn email_claim(&self, canonical_address: &str) -> ClaimKey {
+        self.bus.store().claim_key("identity.email", canonical_address)
+    }
+}
+
+/// The caller's context, once it is known who they are.
+fn signed_in_as(context: &Context, user: UserId, organization: Option<OrganizationId>) -> Context {
+    let mut context = context.clone();
+    context.actor = Actor { kind: ActorKind::User, id: Some(user.to_string()) };
+    context.organization_id = organization.map(OrganizationId::uuid).or(context.organization_id);
+    context.client_subject = Some(format!("user:{user}"));
+    context
+}

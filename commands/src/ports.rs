@@ -1,4 +1,5 @@
 //! The outside world as the write side sees it: traits that `annals-adapters` implements.
 
 pub mod clock;
+pub mod mail;
 pub mod social;

@@ -52,12 +52,27 @@ impl Session {
         Owner::of("session", id)
     }
 
-    fn rotated(&self, digest: String, now: DateTime<Utc>) -> SessionEvent {
-        SessionEvent::Refreshed {
+    /// Whether this is the digest of the refresh token that counts now.
+    pub fn expects(&self, digest: &str) -> bool {
+        self.token.as_ref().and_then(Secret::get).is_some_and(|current| current == digest)
+    }
+
+    fn rotated(
+        &self,
+        organization_id: OrganizationId,
+        digest: String,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SessionEvent>, SessionError> {
+        if !self.is_alive(now) {
+            return Err(SessionError::Ended);
+        }
+        let refreshed = SessionEvent::Refreshed {
             generation: self.generation + 1,
             token: Secret::new(Self::secrets(self.id), digest),
             expires_at: now + Self::VALID_FOR,
-        }
+        };
+        let switched = SessionEvent::OrganizationSwitched { organization_id };
+        Ok(if organization_id == self.organization_id { vec![refreshed] } else { vec![switched, refreshed] })
     }
 
     fn decide(&self, command: SessionCommand) -> Result<Vec<SessionEvent>, SessionError> {
@@ -75,27 +90,14 @@ impl Session {
                     expires_at: now + Self::VALID_FOR,
                 }])
             }
-            SessionCommand::Refresh { presented_digest, new_digest, now } => {
-                if !self.is_alive(now) {
-                    return Err(SessionError::Ended);
+            SessionCommand::Refresh { presented_digest, new_digest, organization_id, now } => {
+                if self.is_alive(now) && !self.expects(&presented_digest) {
+                    return Ok(vec![SessionEvent::Revoked { reason: RevokedBecause::TokenReused }]);
                 }
-                let current = self.token.as_ref().and_then(Secret::get);
-                if current == Some(&presented_digest) {
-                    Ok(vec![self.rotated(new_digest, now)])
-                } else {
-                    Ok(vec![SessionEvent::Revoked { reason: RevokedBecause::TokenReused }])
-                }
+                self.rotated(organization_id, new_digest, now)
             }
             SessionCommand::SwitchOrganization { organization_id, new_digest, now } => {
-                if !self.is_alive(now) {
-                    return Err(SessionError::Ended);
-                }
-                let mut events = Vec::with_capacity(2);
-                if organization_id != self.organization_id {
-                    events.push(SessionEvent::OrganizationSwitched { organization_id });
-                }
-                events.push(self.rotated(new_digest, now));
-                Ok(events)
+                self.rotated(organization_id, new_digest, now)
             }
             SessionCommand::Revoke { reason } => {
                 let open = self.expires_at.is_some() && !self.revoked;

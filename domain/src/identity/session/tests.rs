@@ -32,7 +32,12 @@ fn refreshed() -> SessionEvent {
 }
 
 fn refresh(presented: &str, now: DateTime<Utc>) -> SessionCommand {
-    SessionCommand::Refresh { presented_digest: presented.to_string(), new_digest: "second".to_string(), now }
+    SessionCommand::Refresh {
+        presented_digest: presented.to_string(),
+        new_digest: "second".to_string(),
+        organization_id: ORGANIZATION,
+        now,
+    }
 }
 
 fn given(events: Vec<SessionEvent>) -> cqrs_es::test::AggregateTestExecutor<Session> {

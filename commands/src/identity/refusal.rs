@@ -1,0 +1,49 @@
+use annals_domain::{Refusal, RefusalKind};
+
+/// What no aggregate alone can refuse.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityRefusal {
+    /// Says neither whether the address is known nor which of the two was wrong.
+    #[error("the mail address or the password is wrong")]
+    WrongCredentials,
+    #[error("there is an account with this mail address already, sign in instead")]
+    EmailTaken,
+    #[error("is not your current password")]
+    WrongPassword { field: &'static str },
+    #[error("there is no such organization")]
+    NotAMember,
+    #[error("there is no such session")]
+    NoSuchSession,
+    #[error("there is no account with this mail address")]
+    NoSuchAccount,
+}
+
+impl Refusal for IdentityRefusal {
+    fn kind(&self) -> RefusalKind {
+        match self {
+            Self::WrongCredentials => RefusalKind::Unauthorized,
+            Self::EmailTaken => RefusalKind::Conflict,
+            Self::WrongPassword { .. } => RefusalKind::Invalid,
+            Self::NotAMember | Self::NoSuchSession | Self::NoSuchAccount => RefusalKind::NotFound,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::WrongCredentials => "INVALID_CREDENTIALS",
+            Self::EmailTaken => "EMAIL_TAKEN",
+            Self::WrongPassword { .. } => "WRONG_PASSWORD",
+            Self::NotAMember => "ORGANIZATION_NOT_FOUND",
+            Self::NoSuchSession => "SESSION_NOT_FOUND",
+            Self::NoSuchAccount => "USER_NOT_FOUND",
+        }
+    }
+
+    fn field(&self) -> Option<&str> {
+        match self {
+            Self::EmailTaken => Some("email"),
+            Self::WrongPassword { field } => Some(field),
+            _ => None,
+        }
+    }
+}
