@@ -1,3 +1,4 @@
 //! The outside world behind the ports of `annals-commands`.
 
+pub mod mail;
 pub mod net;

@@ -98,7 +98,10 @@ mod tests {
         let files: Vec<_> = std::fs::read_dir(mailer.of("user:1")).expect("is there").collect();
         assert_eq!(files.len(), 1);
         let text = std::fs::read_to_string(files[0].as_ref().expect("reads").path()).expect("reads");
-        assert!(text.contains("To: <ada@example.org>\r\n") && text.ends_with("\r\n\r\nline\r\nline\r\n"), "{text}");
+        assert!(
+            text.contains("To: <ada@example.org>\r\n") && text.ends_with("\r\n\r\nline\r\nline\r\n"),
+            "{text}"
+        );
         mailer.forget("user:1").await.expect("is removed");
         mailer.forget("user:1").await.expect("nothing is left to remove");
         assert!(!mailer.of("user:1").exists() && mailer.of("user:2").exists());

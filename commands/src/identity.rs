@@ -24,7 +24,7 @@ mod tokens;
 use annals_domain::kernel::{OrganizationId, UserId};
 use annals_eventstore::{Actor, ActorKind, ClaimKey};
 
-pub use access::{Access, KeyAccess};
+pub use access::KeyAccess;
 pub use account::{Change, PasswordChange};
 pub use api_keys::{CreateApiKey, CreatedApiKey};
 pub use done::Done;

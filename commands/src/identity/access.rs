@@ -13,49 +13,55 @@ use uuid::Uuid;
 use super::{Identity, tokens};
 use crate::bus::{CommandError, Context};
 
-/// What a session gives access to, as of now.
-#[derive(Clone, Debug)]
-pub struct Access {
-    pub user_id: UserId,
-    pub organization_id: OrganizationId,
-    pub role: Role,
-    /// May use the tools of the installation.
-    pub operator: bool,
-}
-
-/// What an API key gives access to, as of now.
+/// Who is behind an API key.
 #[derive(Clone, Debug)]
 pub struct KeyAccess {
     pub api_key_id: ApiKeyId,
-    pub access: Access,
+    pub creator: UserId,
+    pub organization_id: OrganizationId,
     /// Empty: all its creator may do.
     pub scopes: Vec<Scope>,
 }
 
 impl Identity {
-    /// What a live session of this user gives in this organization; `None` if it has ended or the
-    /// user is no member.
+    /// Whether the session is the user's, and neither revoked, expired nor ended by a change of password.
     ///
     /// # Errors
     /// If the log can't be read.
-    pub async fn session_access(
+    pub async fn session_is_alive(
         &self,
         session_id: SessionId,
         user_id: UserId,
-        organization_id: OrganizationId,
-    ) -> Result<Option<Access>, CommandError> {
+    ) -> Result<bool, CommandError> {
         let session = self.bus.load::<Session>(session_id).await?.state;
         if session.user_id != user_id || !session.is_alive(self.bus.now()) {
-            return Ok(None);
+            return Ok(false);
         }
         let user = self.bus.load::<User>(user_id).await?.state;
-        if !user.honours_session(session_id, session.epoch) {
-            return Ok(None);
-        }
-        self.access_of(&user, organization_id).await
+        Ok(user.honours_session(session_id, session.epoch))
     }
 
-    /// What an API key gives, and notes its use (at most once an hour).
+    /// The user's role in the organization, if they are a member.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn role_in(
+        &self,
+        organization_id: OrganizationId,
+        user_id: UserId,
+    ) -> Result<Option<Role>, CommandError> {
+        Ok(self.bus.load::<Organization>(organization_id).await?.state.role_of(user_id))
+    }
+
+    /// Whether the user may use the tools of the installation.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn is_operator(&self, user_id: UserId) -> Result<bool, CommandError> {
+        Ok(self.bus.load::<User>(user_id).await?.state.operator)
+    }
+
+    /// Who is behind an API key, if it is one of ours and active. Notes its use, at most once an hour.
     ///
     /// # Errors
     /// If the log can't be read.
@@ -66,24 +72,14 @@ impl Identity {
         if !api_key.digest().is_some_and(|known| tokens::same(known, &digest)) {
             return Ok(None);
         }
-        let user = self.bus.load::<User>(api_key.user_id).await?.state;
-        let Some(access) = self.access_of(&user, api_key.organization_id).await? else {
+        if !self.bus.load::<User>(api_key.user_id).await?.state.is_active() {
             return Ok(None);
-        };
+        }
         if api_key.use_is_news(self.bus.now()) {
             self.note_use(&api_key).await;
         }
-        Ok(Some(KeyAccess { api_key_id, access, scopes: api_key.scopes.clone() }))
-    }
-
-    async fn access_of(
-        &self,
-        user: &User,
-        organization_id: OrganizationId,
-    ) -> Result<Option<Access>, CommandError> {
-        let organization = self.bus.load::<Organization>(organization_id).await?.state;
-        let role = organization.role_of(user.id).filter(|_| user.is_active());
-        Ok(role.map(|role| Access { user_id: user.id, organization_id, role, operator: user.operator }))
+        let ApiKey { user_id: creator, organization_id, ref scopes, .. } = *api_key;
+        Ok(Some(KeyAccess { api_key_id, creator, organization_id, scopes: scopes.clone() }))
     }
 
     /// The call goes on even if this can't be noted.

@@ -247,7 +247,7 @@ fn has_reserved_key(value: &Value) -> bool {
     }
 }
 
-/// One right of an API key, such as `posts:read`. Which exist is the policy's business.
+/// What an API key is cut to: `*`, `post`, `post:*` or `post:read`. Which exist is the policy's business.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Scope(String);
@@ -256,16 +256,21 @@ impl Scope {
     pub const PER_KEY_MAX: usize = 100;
 
     /// # Errors
-    /// If it is not `resource:action` in lower-case words.
+    /// If it is not `resource:action` in lower-case words, a resource alone, or `*`.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
         let word = |part: &str| {
             !part.is_empty()
                 && part.len() <= 50
                 && part.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c == '-' || c == '.')
         };
-        match text.split_once(':') {
-            Some((resource, action)) if word(resource) && word(action) => Ok(Self(text.to_string())),
-            _ => Err(InvalidText::new("must be a resource and an action such as posts:read")),
+        let fits = match text.split_once(':') {
+            Some((resource, action)) => word(resource) && (action == "*" || word(action)),
+            None => text == "*" || word(text),
+        };
+        if fits {
+            Ok(Self(text.to_string()))
+        } else {
+            Err(InvalidText::new("must be a resource and an action such as post:read"))
         }
     }
 

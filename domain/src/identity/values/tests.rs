@@ -40,8 +40,14 @@ fn preferences_are_small_objects_without_reserved_keys() {
 fn texts_of_a_form_are_checked() {
     assert!(Locale::parse("pt-BR").is_ok() && Locale::parse("zh-Hant-TW").is_ok());
     assert!(Locale::parse("").is_err() && Locale::parse("english please").is_err());
-    assert!(Scope::parse("posts:read").is_ok());
-    assert!(Scope::parse("posts").is_err() && Scope::parse("Posts:read").is_err());
+    assert!(
+        ["post:read", "post:*", "post", "*", "api-key:create"].iter().all(|text| Scope::parse(text).is_ok())
+    );
+    assert!(
+        ["", ":", "Post:read", "post:", "*:read", "post:read:all"]
+            .iter()
+            .all(|text| Scope::parse(text).is_err())
+    );
     assert!(PictureUrl::parse("https://example.org/a.png").is_ok());
     assert!(PictureUrl::parse("javascript:alert(1)").is_err() && PictureUrl::parse("a.png").is_err());
     assert!(PhoneNumber::parse("+49 30 123456").is_ok() && PhoneNumber::parse("call me").is_err());
