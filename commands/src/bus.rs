@@ -111,7 +111,7 @@ impl CommandBus {
         &self,
         context: &Context,
         name: &'static str,
-        mut work: F,
+        work: F,
     ) -> Result<Outcome<T>, CommandError>
     where
         T: Send,
@@ -122,23 +122,7 @@ impl CommandBus {
             key: key.key.clone(),
             request_digest: self.store.digest(&key.request),
         });
-        let answered = async {
-            if let Some(receipt) = self.earlier_receipt(idempotency.as_ref()).await? {
-                return replay(receipt);
-            }
-            for attempt in 1.. {
-                match Box::pin(self.attempt(context, name, idempotency.as_ref(), &mut work)).await {
-                    Attempt::Answered(answer) => return answer,
-                    Attempt::Moved(last) if attempt == TRIES_MAX => return Err(last),
-                    Attempt::Moved(_) => {
-                        metrics::counter!("annals_command_conflicts_total", "command" => name).increment(1);
-                        conflict_pause(attempt).await;
-                    }
-                }
-            }
-            unreachable!("the last try answers")
-        }
-        .await;
+        let answered = self.answer(context, name, idempotency.as_ref(), work).await;
         let outcome = match &answered {
             Ok(Outcome { value: Some(_), .. }) => "accepted",
             Ok(_) => "replayed",
@@ -146,6 +130,35 @@ impl CommandBus {
         };
         metrics::counter!("annals_commands_total", "command" => name, "outcome" => outcome).increment(1);
         answered
+    }
+
+    /// The earlier answer under this key, or else a decision that stands.
+    async fn answer<T, F>(
+        &self,
+        context: &Context,
+        name: &'static str,
+        idempotency: Option<&IdempotencyRef>,
+        mut work: F,
+    ) -> Result<Outcome<T>, CommandError>
+    where
+        T: Send,
+        F: for<'w> FnMut(&'w mut Work) -> BoxFuture<'w, Result<T, CommandError>> + Send,
+    {
+        if let Some(receipt) = self.earlier_receipt(idempotency).await? {
+            return replay(receipt);
+        }
+        let mut tries = 1;
+        loop {
+            match Box::pin(self.attempt(context, name, idempotency, &mut work)).await {
+                Attempt::Answered(answer) => return answer,
+                Attempt::Moved(last) if tries == TRIES_MAX => return Err(last),
+                Attempt::Moved(_) => {
+                    metrics::counter!("annals_command_conflicts_total", "command" => name).increment(1);
+                    conflict_pause(tries).await;
+                    tries += 1;
+                }
+            }
+        }
     }
 
     /// Decides once on what this node knows, and finds out whether that was current.
@@ -166,7 +179,7 @@ impl CommandBus {
                 self.confirm(collected, value).await
             }
             Ok(value) => {
-                let append = collected.to_append(context, name, idempotency.cloned());
+                let append = collected.take_append(context, name, idempotency.cloned());
                 self.append(collected, append, value).await
             }
             Err(error) if error.is_a_decision() => self.refuse(collected, error, idempotency).await,
@@ -214,9 +227,9 @@ impl CommandBus {
         match confirmed.await {
             Err(error) => Attempt::Answered(Err(error)),
             Ok(false) => {
-                let moved = work.first_version().unwrap_or_default();
                 self.evict(&work);
-                Attempt::Moved(CommandError::VersionConflict { expected: moved, actual: moved })
+                let what = "what the command relied on".to_string();
+                Attempt::Moved(CommandError::Append(AppendError::AssertFailed { what }))
             }
             Ok(true) => Attempt::Answered(self.head_receipt(work).await.map(|(receipt, version)| Outcome {
                 receipt,
@@ -309,8 +322,8 @@ fn replay<T>(receipt: Receipt) -> Result<Outcome<T>, CommandError> {
 }
 
 /// Full jitter: two writers of one stream must not meet again at each try.
-async fn conflict_pause(attempt: u32) {
-    let most = CONFLICT_PAUSE_MS << (attempt - 1);
+async fn conflict_pause(tries: u32) {
+    let most = CONFLICT_PAUSE_MS << (tries - 1);
     let pause_ms = rand::rng().random_range(0..=most);
     tokio::time::sleep(Duration::from_millis(pause_ms)).await;
 }

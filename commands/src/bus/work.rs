@@ -259,10 +259,6 @@ impl Work {
         self.opened.iter().map(|opened| (opened.stream.clone(), opened.version)).collect()
     }
 
-    pub(super) fn first_version(&self) -> Option<u64> {
-        self.opened.first().map(|opened| opened.version)
-    }
-
     pub(super) fn claims_read(&self) -> impl Iterator<Item = (&ClaimKey, &Option<String>)> {
         self.claims_read.iter()
     }
@@ -284,7 +280,7 @@ impl Work {
 
     /// Everything it collected, with an assertion for all it relied on and does not write.
     /// Takes the events, claims and answers out of it.
-    pub(super) fn to_append(
+    pub(super) fn take_append(
         &mut self,
         context: &Context,
         name: &'static str,

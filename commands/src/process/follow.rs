@@ -56,6 +56,7 @@ impl Follower {
                 end = self.lead(&stop) => end,
             };
             leadership.resign().await;
+            metrics::gauge!("annals_process_lag_events", "name" => name).set(0.0);
             if end == End::Stopped {
                 return;
             }
