@@ -1,0 +1,250 @@
+//! The activity timeline of an organization: who did what, when, through which door.
+//!
+//! Of all contexts. It keeps ids, never names or other personal data: names are joined when it is
+//! read, so what is forgotten is gone from here too.
+
+use annals_domain::kernel::OrganizationId;
+use annals_eventstore::{Filter, RecordedEvent};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sqlx::{FromRow, PgConnection, PgPool, QueryBuilder, types::Json};
+use uuid::Uuid;
+
+use super::posts::like_literal;
+use crate::{Projection, ProjectionError};
+
+pub struct Activity;
+
+#[async_trait]
+impl Projection for Activity {
+    const NAME: &'static str = "activity";
+    const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["activity"];
+    const CREATE: &'static str = "
+        CREATE TABLE activity (
+            position bigint NOT NULL,
+            part integer NOT NULL,
+            organization_id uuid NOT NULL,
+            event_id uuid NOT NULL,
+            type text NOT NULL,
+            subject_type text NOT NULL,
+            subject_id text NOT NULL,
+            actor_type text NOT NULL,
+            actor_id text,
+            source text NOT NULL,
+            details jsonb NOT NULL,
+            at timestamptz NOT NULL,
+            PRIMARY KEY (position, part)
+        )";
+    const INDEXES: &'static str = "
+        CREATE INDEX activity_newest ON activity (organization_id, position DESC, part DESC);
+        CREATE INDEX activity_by_actor ON activity (organization_id, actor_id, position DESC)";
+
+    fn filter(&self) -> Filter {
+        Filter::default()
+    }
+
+    async fn apply(
+        &self,
+        events: &[RecordedEvent],
+        tables: &mut PgConnection,
+    ) -> Result<(), ProjectionError> {
+        let rows: Vec<Row> = events.iter().filter_map(row).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        sqlx::query("INSERT INTO activity SELECT * FROM jsonb_populate_recordset(NULL::activity, $1)")
+            .bind(Json(rows))
+            .execute(tables)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Named as the columns.
+#[derive(Serialize)]
+struct Row {
+    position: u64,
+    part: u32,
+    organization_id: Uuid,
+    event_id: Uuid,
+    #[serde(rename = "type")]
+    event_type: String,
+    subject_type: String,
+    subject_id: String,
+    actor_type: Value,
+    actor_id: Option<String>,
+    source: Value,
+    details: Map<String, Value>,
+    at: DateTime<Utc>,
+}
+
+/// Nothing for what belongs to no organization, such as a change of one's own password.
+fn row(event: &RecordedEvent) -> Option<Row> {
+    let own = (event.stream.aggregate_type == "identity.organization")
+        .then(|| event.stream.aggregate_id.parse().ok())
+        .flatten();
+    Some(Row {
+        position: event.position,
+        part: event.part,
+        organization_id: event.metadata.organization_id.or(own)?,
+        event_id: event.event_id,
+        event_type: event.event_type.clone(),
+        subject_type: event.stream.aggregate_type.to_string(),
+        subject_id: event.stream.aggregate_id.clone(),
+        actor_type: serde_json::to_value(event.metadata.actor.kind).ok()?,
+        actor_id: event.metadata.actor.id.clone(),
+        source: serde_json::to_value(event.metadata.source).ok()?,
+        details: details(&event.payload),
+        at: event.recorded_at,
+    })
+}
+
+/// A text longer than this is content, not a detail.
+const DETAIL_CHARS_MAX: usize = 500;
+
+/// The plain values of a payload. What is sealed is an object, and so is left out.
+fn details(payload: &Value) -> Map<String, Value> {
+    let is_detail = |value: &Value| match value {
+        Value::String(text) => text.chars().count() <= DETAIL_CHARS_MAX,
+        Value::Number(_) | Value::Bool(_) => true,
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    };
+    let fields = payload.as_object().into_iter().flatten();
+    fields
+        .filter(|(name, value)| *name != "type" && is_detail(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// One line of the timeline.
+#[derive(Clone, Debug, PartialEq, FromRow)]
+pub struct Entry {
+    #[sqlx(try_from = "i64")]
+    pub position: u64,
+    pub part: i32,
+    pub event_id: Uuid,
+    #[sqlx(rename = "type")]
+    pub event_type: String,
+    pub subject_type: String,
+    pub subject_id: String,
+    pub actor_type: String,
+    pub actor_id: Option<String>,
+    pub source: String,
+    #[sqlx(json)]
+    pub details: Value,
+    pub at: DateTime<Utc>,
+}
+
+/// Where a page ended: the next one begins after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub position: u64,
+    pub part: u32,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.position, self.part)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (position, part) = text.split_once('.').unwrap_or((text, "0"));
+        Ok(Self { position: position.parse::<u64>()?.min(i64::MAX.cast_unsigned()), part: part.parse()? })
+    }
+}
+
+/// Which lines; all by default.
+#[derive(Clone, Debug, Default)]
+pub struct ActivityFilter {
+    /// An event type, or what it begins with: `publishing.post.scheduled`, `publishing.post`, `publishing`.
+    pub event_type: Option<String>,
+    pub actor: Option<String>,
+    /// The post, channel, member … that it is about.
+    pub subject: Option<String>,
+    pub from: Option<DateTime<Utc>>,
+    /// Not included.
+    pub to: Option<DateTime<Utc>>,
+    /// Only what is older.
+    pub after: Option<Cursor>,
+}
+
+/// At most `limit` lines, the newest first, and where the next page begins if there is one.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn list(
+    pool: &PgPool,
+    organization: OrganizationId,
+    filter: &ActivityFilter,
+    limit: u32,
+) -> Result<(Vec<Entry>, Option<Cursor>), sqlx::Error> {
+    let mut query = QueryBuilder::new(
+        "SELECT position, part, event_id, type, subject_type, subject_id, actor_type, actor_id, source,
+             details, at FROM read.activity_v1 WHERE organization_id = ",
+    );
+    query.push_bind(organization.uuid());
+    if let Some(event_type) = &filter.event_type {
+        query.push(" AND (type = ").push_bind(event_type.clone());
+        query.push(" OR type LIKE ").push_bind(format!("{}.%", like_literal(event_type))).push(")");
+    }
+    if let Some(actor) = &filter.actor {
+        query.push(" AND actor_id = ").push_bind(actor.clone());
+    }
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject_id = ").push_bind(subject.clone());
+    }
+    if let Some(from) = filter.from {
+        query.push(" AND at >= ").push_bind(from);
+    }
+    if let Some(to) = filter.to {
+        query.push(" AND at < ").push_bind(to);
+    }
+    if let Some(Cursor { position, part }) = filter.after {
+        query.push(" AND (position, part) < (").push_bind(position.cast_signed());
+        query.push(", ").push_bind(part.cast_signed()).push(")");
+    }
+    query.push(" ORDER BY position DESC, part DESC LIMIT ").push_bind(i64::from(limit) + 1);
+    let mut entries: Vec<Entry> = query.build_query_as().fetch_all(pool).await?;
+    let has_more = entries.len() > limit as usize;
+    entries.truncate(limit as usize);
+    let next = entries
+        .last()
+        .filter(|_| has_more)
+        .map(|last| Cursor { position: last.position, part: last.part.cast_unsigned() });
+    Ok((entries, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn details_hold_plain_values_and_never_what_is_sealed() {
+        let payload = json!({
+            "type": "connected", "platform": "bluesky", "attempt": 2, "is_first": true, "group": null,
+            "credentials": {"$secret": {"owner": "integration:1", "value": "hunter2"}},
+            "email": {"$personal": {"subject": "user:1", "value": "ada@example.org"}},
+            "channels": ["a"], "long": "x".repeat(501),
+        });
+        let expected = json!({"platform": "bluesky", "attempt": 2, "is_first": true});
+        assert_eq!(Value::Object(details(&payload)), expected);
+    }
+
+    #[test]
+    fn a_cursor_reads_as_it_is_written() {
+        let cursor = Cursor { position: 42, part: 1 };
+        assert_eq!(cursor.to_string().parse::<Cursor>().ok(), Some(cursor));
+        assert!("".parse::<Cursor>().is_err());
+        assert!("x.1".parse::<Cursor>().is_err());
+        assert!("1.-1".parse::<Cursor>().is_err());
+    }
+}

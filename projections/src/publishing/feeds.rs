@@ -1,0 +1,87 @@
+//! What a feed channel serves to anyone: its published posts, the newest first.
+
+use annals_domain::{
+    kernel::{IntegrationId, PostId},
+    publishing::{Post, post::DeliveryState},
+};
+use chrono::{DateTime, Utc};
+use sqlx::{PgPool, types::Json};
+use uuid::Uuid;
+
+/// Readers poll: what is older than this many items they have seen.
+const ITEMS_MAX: i64 = 50;
+
+/// The platform whose channels are served here.
+pub const PLATFORM: &str = "feed";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feed {
+    pub id: IntegrationId,
+    pub title: String,
+    pub url: Option<String>,
+    pub connected_at: DateTime<Utc>,
+    /// The newest first.
+    pub items: Vec<FeedItem>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedItem {
+    pub id: PostId,
+    /// What the platform called it when it was published: stable for ever.
+    pub remote_id: String,
+    pub url: Option<String>,
+    /// The post's text and, for a thread, what follows.
+    pub parts: Vec<String>,
+    pub published_at: DateTime<Utc>,
+}
+
+/// Which items of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Items {
+    Newest,
+    One(PostId),
+}
+
+/// A feed, unless it is not one or was disconnected. Asked for one item, it has that or none.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn get(pool: &PgPool, id: IntegrationId, items: Items) -> Result<Option<Feed>, sqlx::Error> {
+    let channel: Option<(String, Option<String>, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT name, url, connected_at FROM read.channels_v1
+         WHERE id = $1 AND platform = $2 AND status <> 'disconnected'",
+    )
+    .bind(id.uuid())
+    .bind(PLATFORM)
+    .fetch_optional(pool)
+    .await?;
+    let Some((title, url, connected_at)) = channel else { return Ok(None) };
+    let only = match items {
+        Items::Newest => None,
+        Items::One(post) => Some(post.uuid()),
+    };
+    let rows: Vec<(Uuid, Json<Post>)> = sqlx::query_as(
+        "SELECT p.id, p.state FROM read.deliveries_v1 d JOIN read.posts_v1 p ON p.id = d.post_id
+         WHERE d.channel_id = $1 AND d.state = 'published' AND ($2::uuid IS NULL OR d.post_id = $2)
+         ORDER BY d.at DESC, d.post_id LIMIT $3",
+    )
+    .bind(id.uuid())
+    .bind(only)
+    .bind(ITEMS_MAX)
+    .fetch_all(pool)
+    .await?;
+    let items = rows.into_iter().filter_map(|(post, state)| item(id, PostId::new(post), &state)).collect();
+    Ok(Some(Feed { id, title, url, connected_at, items }))
+}
+
+fn item(channel: IntegrationId, id: PostId, post: &Post) -> Option<FeedItem> {
+    let delivery = post.deliveries().get(&channel)?;
+    let DeliveryState::Published { remote_id, url, at } = &delivery.state else { return None };
+    Some(FeedItem {
+        id,
+        remote_id: remote_id.clone(),
+        url: url.clone(),
+        parts: post.composition().parts_for(channel)?,
+        published_at: *at,
+    })
+}

@@ -1,0 +1,217 @@
+//! Posts with their deliveries: the calendar, the lists, and what feeds serve.
+//!
+//! The projector folds events with the aggregate's own `apply`, so that a post's status is
+//! derived in one place. The folded post is kept as JSON beside the columns that queries need: a
+//! change of its shape is a new `VERSION`.
+
+mod fold;
+
+use annals_domain::{
+    kernel::{IntegrationId, OrganizationId, PostId, TagId, UserId},
+    publishing::{Post, PostStatus},
+};
+use annals_eventstore::{Filter, RecordedEvent};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder, types::Json};
+use uuid::Uuid;
+
+use crate::{Projection, ProjectionError};
+
+pub struct Posts;
+
+#[async_trait]
+impl Projection for Posts {
+    const NAME: &'static str = "posts";
+    const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["posts", "deliveries"];
+    const CREATE: &'static str = "
+        CREATE TABLE posts (
+            id uuid PRIMARY KEY,
+            organization_id uuid NOT NULL,
+            author_id uuid NOT NULL,
+            status text NOT NULL,
+            archived boolean NOT NULL,
+            scheduled_at timestamptz,
+            channels uuid[] NOT NULL,
+            tags uuid[] NOT NULL,
+            searchable text NOT NULL,
+            state jsonb NOT NULL,
+            created_at timestamptz NOT NULL,
+            updated_at timestamptz NOT NULL,
+            version bigint NOT NULL
+        );
+        CREATE TABLE deliveries (
+            post_id uuid NOT NULL,
+            channel_id uuid NOT NULL,
+            organization_id uuid NOT NULL,
+            state text NOT NULL,
+            at timestamptz NOT NULL,
+            PRIMARY KEY (post_id, channel_id)
+        )";
+    const INDEXES: &'static str = "
+        CREATE INDEX posts_calendar ON posts (organization_id, scheduled_at);
+        CREATE INDEX posts_newest ON posts (organization_id, created_at);
+        CREATE INDEX posts_by_tag ON posts USING gin (tags);
+        CREATE INDEX deliveries_by_channel ON deliveries (channel_id, at) WHERE state = 'published';
+        CREATE INDEX deliveries_by_day ON deliveries (organization_id, at)";
+
+    fn filter(&self) -> Filter {
+        Filter { aggregate_types: vec!["publishing.post".to_string()], ..Filter::default() }
+    }
+
+    async fn apply(
+        &self,
+        events: &[RecordedEvent],
+        tables: &mut PgConnection,
+    ) -> Result<(), ProjectionError> {
+        let mut posts = fold::load(events, tables).await?;
+        for event in events {
+            fold::event(&mut posts, event)?;
+        }
+        fold::store(posts, tables).await
+    }
+}
+
+/// A post as its organization sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PostView {
+    pub id: PostId,
+    pub post: Post,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub version: u64,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: Uuid,
+    state: Json<Post>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    version: i64,
+}
+
+impl From<Row> for PostView {
+    fn from(row: Row) -> Self {
+        Self {
+            id: PostId::new(row.id),
+            post: row.state.0,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            version: row.version.cast_unsigned(),
+        }
+    }
+}
+
+/// Which posts; everything that is not archived by default.
+#[derive(Clone, Debug, Default)]
+pub struct PostFilter {
+    /// Due (or meant for) at or after.
+    pub from: Option<DateTime<Utc>>,
+    /// Due before.
+    pub to: Option<DateTime<Utc>>,
+    /// Any of them; empty: all.
+    pub statuses: Vec<PostStatus>,
+    pub channel: Option<IntegrationId>,
+    pub tag: Option<TagId>,
+    pub author: Option<UserId>,
+    /// Anywhere in the texts, without regard to case.
+    pub text: Option<String>,
+}
+
+/// One page; `page` counts from 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Paging {
+    pub page: u64,
+    pub per_page: u64,
+}
+
+/// A page of posts and how many there are in all. By time if a time is asked for, else the newest first.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn list(
+    pool: &PgPool,
+    organization: OrganizationId,
+    filter: &PostFilter,
+    paging: Paging,
+) -> Result<(Vec<PostView>, u64), sqlx::Error> {
+    let mut count = QueryBuilder::new("SELECT count(*) FROM read.posts_v1");
+    push_filter(&mut count, organization, filter);
+    let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
+
+    let mut select =
+        QueryBuilder::new("SELECT id, state, created_at, updated_at, version FROM read.posts_v1");
+    push_filter(&mut select, organization, filter);
+    let is_calendar = filter.from.is_some() || filter.to.is_some();
+    select.push(if is_calendar {
+        " ORDER BY scheduled_at, id"
+    } else {
+        " ORDER BY created_at DESC, id DESC"
+    });
+    let offset = paging.page.saturating_sub(1).saturating_mul(paging.per_page);
+    select.push(" LIMIT ").push_bind(i64::try_from(paging.per_page).unwrap_or(i64::MAX));
+    select.push(" OFFSET ").push_bind(i64::try_from(offset).unwrap_or(i64::MAX));
+    let rows: Vec<Row> = select.build_query_as().fetch_all(pool).await?;
+    Ok((rows.into_iter().map(PostView::from).collect(), total.cast_unsigned()))
+}
+
+fn push_filter(query: &mut QueryBuilder<'_, Postgres>, organization: OrganizationId, filter: &PostFilter) {
+    query.push(" WHERE NOT archived AND organization_id = ").push_bind(organization.uuid());
+    if let Some(from) = filter.from {
+        query.push(" AND scheduled_at >= ").push_bind(from);
+    }
+    if let Some(to) = filter.to {
+        query.push(" AND scheduled_at < ").push_bind(to);
+    }
+    if !filter.statuses.is_empty() {
+        let statuses: Vec<_> = filter.statuses.iter().map(|status| status.as_str().to_string()).collect();
+        query.push(" AND status = ANY (").push_bind(statuses).push(")");
+    }
+    if let Some(channel) = filter.channel {
+        query.push(" AND channels @> ").push_bind(vec![channel.uuid()]);
+    }
+    if let Some(tag) = filter.tag {
+        query.push(" AND tags @> ").push_bind(vec![tag.uuid()]);
+    }
+    if let Some(author) = filter.author {
+        query.push(" AND author_id = ").push_bind(author.uuid());
+    }
+    if let Some(text) = &filter.text {
+        query.push(" AND searchable ILIKE ").push_bind(format!("%{}%", like_literal(text)));
+    }
+}
+
+/// A text that `LIKE` takes as it is.
+pub(super) fn like_literal(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+/// # Errors
+/// If the database does not answer.
+pub async fn get(
+    pool: &PgPool,
+    organization: OrganizationId,
+    id: PostId,
+) -> Result<Option<PostView>, sqlx::Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT id, state, created_at, updated_at, version FROM read.posts_v1
+         WHERE organization_id = $1 AND id = $2",
+    )
+    .bind(organization.uuid())
+    .bind(id.uuid())
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(PostView::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_text_means_itself() {
+        assert_eq!(like_literal(r"100% _off_ \o/"), r"100\% \_off\_ \\o/");
+    }
+}
