@@ -1,1 +1,39 @@
-//! Read models of people and their organizations.
+//! Read models of people and their organizations. When somebody is forgotten, their rows go in the
+//! same transaction that moves the checkpoint past the deletion of their account.
+
+pub mod api_keys;
+pub mod organizations;
+pub mod sessions;
+pub mod users;
+
+#[cfg(test)]
+mod tests;
+
+pub use api_keys::ApiKeys;
+pub use organizations::Organizations;
+pub use sessions::Sessions;
+pub use users::Users;
+
+use annals_eventstore::{Filter, RecordedEvent};
+use uuid::Uuid;
+
+use crate::ProjectionError;
+
+const USER: &str = "identity.user";
+const SESSION: &str = "identity.session";
+const ORGANIZATION: &str = "identity.organization";
+const API_KEY: &str = "identity.api_key";
+
+/// The stream's id, blaming the event if it is none.
+fn stream_id(event: &RecordedEvent) -> Result<Uuid, ProjectionError> {
+    event.stream.aggregate_id.parse().map_err(|error| ProjectionError::event(event, error))
+}
+
+/// A number of the log as Postgres has it; neither gets near the end of its range.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn events(types: impl IntoIterator<Item = &'static str>) -> Filter {
+    Filter { event_types: types.into_iter().map(String::from).collect(), ..Filter::default() }
+}

@@ -168,8 +168,7 @@ impl Generation {
             return Ok(Step::Again);
         }
         let begun = Instant::now();
-        let written =
-            batch::write(self.target(), self.checkpoint, &batch.events, batch.position).await?;
+        let written = batch::write(self.target(), self.checkpoint, &batch.events, batch.position).await?;
         let Written::Yes { parked_keys } = written else {
             return Ok(Step::End);
         };
@@ -291,8 +290,7 @@ impl Generation {
     fn resubscribe(&mut self) {
         self.seen = self.checkpoint.position;
         self.skip_at = None;
-        self.subscription =
-            self.runtime.store.subscribe(self.seen, self.model.filter(), Opening::Personal);
+        self.subscription = self.runtime.store.subscribe(self.seen, self.model.filter(), Opening::Personal);
     }
 
     /// Wakes this node's readers. Also true of a position whose checkpoint is not written yet: there

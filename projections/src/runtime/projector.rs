@@ -121,8 +121,7 @@ impl Projector {
         model::check(self.models.iter().map(|model| &**model))?;
         tables::ensure(self.store.pool()).await?;
         metrics::describe();
-        let runtime =
-            Arc::new(Runtime { store: self.store, options: self.options, progress: self.progress });
+        let runtime = Arc::new(Runtime { store: self.store, options: self.options, progress: self.progress });
         let models = self.models;
         Ok(async move {
             let mut tasks = JoinSet::new();

@@ -8,8 +8,7 @@ use sqlx::{Executor, PgConnection};
 use super::{
     batch::{self, Checkpoint, Target},
     failure::Failure,
-    model,
-    signed, small, unsigned,
+    model, signed, small, unsigned,
 };
 
 /// In the swap, the new generation may catch up with the live one by so many batches, while that waits.
@@ -81,7 +80,9 @@ fn exactly_one(done: sqlx::postgres::PgQueryResult) -> Result<(), sqlx::Error> {
 #[derive(Debug)]
 pub(super) enum TakeOver {
     /// Readers see the new generation, at this position.
-    Done { position: u64 },
+    Done {
+        position: u64,
+    },
     /// Nothing changed; another try may succeed. The subscription may have moved.
     NotYet(NotYet),
     NotLeading,
@@ -203,7 +204,8 @@ async fn attempt(
         if reshaped {
             tx.execute(format!("DROP VIEW IF EXISTS read.\"{view}\"").as_str()).await?;
         }
-        let swap = format!("CREATE OR REPLACE VIEW read.\"{view}\" AS SELECT * FROM \"{schema}\".\"{table}\"");
+        let swap =
+            format!("CREATE OR REPLACE VIEW read.\"{view}\" AS SELECT * FROM \"{schema}\".\"{table}\"");
         tx.execute(swap.as_str()).await?;
     }
     tx.commit().await?;
