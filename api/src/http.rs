@@ -23,7 +23,7 @@ mod trace;
 mod who;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use answer::{Answer, ApiError, ApiResult, FieldError, Page};
 pub use body::{Body, MaybeBody, Query};

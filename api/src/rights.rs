@@ -21,9 +21,15 @@ const MODEL: &str = include_str!("../policy/model.conf");
 pub const OPERATOR: &str = "operator";
 
 /// What each role may do, in each organization.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Rights {
     table: Table,
+}
+
+impl std::fmt::Debug for Rights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Rights({} rights)", self.rights().len())
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

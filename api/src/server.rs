@@ -48,6 +48,16 @@ pub struct ServerOptions {
 /// # Errors
 /// If the listener can't be used.
 pub fn start(state: AppState, listener: TcpListener, options: ServerOptions) -> std::io::Result<Server> {
+    start_with(state, listener, options, routes)
+}
+
+/// The same with a test's own routes.
+fn start_with(
+    state: AppState,
+    listener: TcpListener,
+    options: ServerOptions,
+    routes: fn() -> Routes,
+) -> std::io::Result<Server> {
     health::recorder();
     let factory = move || app(Some(state.clone()), Arc::clone(&state.edge), routes());
     let mut server = HttpServer::new(factory)
@@ -113,3 +123,6 @@ fn cors(config: &HttpConfig) -> Cors {
         .max_age(3600)
         .block_on_origin_mismatch(false)
 }
+
+#[cfg(test)]
+mod tests;

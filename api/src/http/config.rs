@@ -18,6 +18,8 @@ pub struct HttpConfig {
     pub body_bytes_max: usize,
     /// After this a request is answered 503, whatever it waits for.
     pub request_timeout: Duration,
+    /// A body has arrived whole by then, or the call is answered 408.
+    pub body_timeout: Duration,
     /// A query may wait so long for the position it names in `Annals-After`.
     pub read_after_wait: Duration,
     /// A signed-in caller's queries wait so long for their own last command on this node.
@@ -35,6 +37,7 @@ impl HttpConfig {
             trusted_proxies: Vec::new(),
             body_bytes_max: 1024 * 1024,
             request_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(20),
             read_after_wait: Duration::from_secs(5),
             own_write_wait: Duration::from_secs(1),
             rate_limits: RateLimitPolicy::default(),
@@ -109,6 +112,17 @@ impl Default for RateLimitPolicy {
 }
 
 impl RateLimitPolicy {
+    /// A profile: besides the rates by the minute, at most 3 calls within a second and 20 within ten.
+    #[must_use]
+    pub fn with_bursts_bounded(mut self) -> Self {
+        let short = Rate { requests: 3, per: Duration::from_secs(1) };
+        let medium = Rate { requests: 20, per: Duration::from_secs(10) };
+        for class in [&mut self.anonymous, &mut self.signed_in, &mut self.api_key] {
+            class.extend([short, medium]);
+        }
+        self
+    }
+
     pub fn off() -> Self {
         Self { enabled: false, ..Self::default() }
     }

@@ -10,7 +10,7 @@ use actix_web::{
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::{Method, StatusCode, header},
     middleware::Next,
-    web::{self, BytesMut},
+    web::{self, Bytes, BytesMut},
 };
 use annals_commands::bus::Context;
 use annals_domain::kernel::{Role, UserId};
@@ -177,28 +177,20 @@ async fn read_body(
         return Ok(());
     }
     let limit = info.body_bytes_max.unwrap_or(edge.config.body_bytes_max);
-    let too_large = || {
-        let message = format!("the body may have at most {limit} bytes");
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
-    };
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|bytes: u64| bytes > limit as u64) {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
-    let mut payload = request.take_payload();
-    let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| {
-            ApiError::new(StatusCode::BAD_REQUEST, "BODY_CUT_OFF", "the body did not arrive whole")
-                .caused_by(&error)
-        })?;
-        if body.len() + chunk.len() > limit {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    let body = body.freeze();
+    let payload = request.take_payload();
+    let body = tokio::time::timeout(edge.config.body_timeout, collect(payload, limit)).await;
+    let body = body.unwrap_or_else(|_| {
+        Err(ApiError::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "BODY_TOO_SLOW",
+            "the body did not arrive in time; nothing was done",
+        ))
+    })?;
     if let Some(idempotency) = &mut context.idempotency {
         idempotency.request.extend_from_slice(&body);
     }
@@ -206,4 +198,24 @@ async fn read_body(
     request.set_payload(Payload::from(body.clone()));
     request.extensions_mut().insert(RawBody(body));
     Ok(())
+}
+
+async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| {
+            let message = format!("the body did not arrive whole: {error}");
+            ApiError::new(StatusCode::BAD_REQUEST, "BODY_CUT_OFF", message)
+        })?;
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let message = format!("the body may have at most {limit} bytes");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
 }

@@ -21,6 +21,10 @@
 //!   method is answered 405 with `Allow`.
 //! - The access is enforced by [`super::gate`] before the handler runs, from this table; the test
 //!   `every_route_names_a_right_that_exists` reads the same table, as does the OpenAPI test.
+//! - A handler says what it is with `#[utoipa::path(post, path = "/auth/login", tag = "auth",
+//!   request_body = LoginBody, responses((status = 200, body = Success<SessionView>)))]`; the path is that of the
+//!   registry, with or without [`PREFIX`]. Security, headers and error answers are added from this table. Each
+//!   context collects its handlers in a `#[derive(OpenApi)]` and is listed in [`crate::server::documents`].
 //! - Handlers take what they need: `Caller` (or `Anonymous`), `Body<T>`, `MaybeBody<T>`, `Query<T>`,
 //!   `web::Path<PostId>` (a text that is no id is 404), `web::Data<AppState>`; and return `ApiResult`.
 

@@ -4,4 +4,4 @@ mod access;
 mod coverage;
 mod envelope;
 mod pages;
-mod support;
+pub(crate) mod support;

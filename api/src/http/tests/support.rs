@@ -28,14 +28,14 @@ use crate::{
     state::Edge,
 };
 
-pub(super) const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(100));
+pub(crate) const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(100));
 pub(super) const ELSEWHERE: OrganizationId = OrganizationId::new(Uuid::from_u128(200));
-pub(super) const ADA: UserId = UserId::new(Uuid::from_u128(1));
-pub(super) const SESSION: SessionId = SessionId::new(Uuid::from_u128(10));
+pub(crate) const ADA: UserId = UserId::new(Uuid::from_u128(1));
+pub(crate) const SESSION: SessionId = SessionId::new(Uuid::from_u128(10));
 
 /// Ada with one living session; members, keys and operators as a test says.
 #[derive(Default)]
-pub(super) struct People {
+pub(crate) struct People {
     pub(super) members: HashMap<(OrganizationId, UserId), Role>,
     pub(super) keys: HashMap<String, KeyHolder>,
     pub(super) ended: bool,
@@ -43,7 +43,7 @@ pub(super) struct People {
 }
 
 impl People {
-    pub(super) fn with(role: Role) -> Self {
+    pub(crate) fn with(role: Role) -> Self {
         Self { members: [((ORGANIZATION, ADA), role)].into(), ..Self::default() }
     }
 
@@ -78,7 +78,7 @@ impl Directory for People {
     }
 }
 
-pub(super) fn config() -> HttpConfig {
+pub(crate) fn config() -> HttpConfig {
     HttpConfig {
         rate_limits: RateLimitPolicy::off(),
         body_bytes_max: 2048,
@@ -92,7 +92,7 @@ pub(super) async fn edge(people: People, config: HttpConfig) -> Arc<Edge> {
     Arc::new(Edge::new(config, rights, tokens, Arc::new(people), Arc::new(SystemClock), None))
 }
 
-pub(super) fn token(edge: &Edge) -> String {
+pub(crate) fn token(edge: &Edge) -> String {
     token_at(edge, chrono::Utc::now())
 }
 
