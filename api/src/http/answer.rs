@@ -39,10 +39,8 @@ pub struct ApiError {
     pub retry_after_s: Option<u64>,
     /// The stream's current version, with 409.
     pub current_version: Option<u64>,
-    /// Methods for `Allow`, with 405.
-    pub allow: Option<String>,
     /// What happened inside, for the log only: the caller is not told.
-    pub cause: Option<String>,
+    pub cause: Option<Box<str>>,
 }
 
 impl ApiError {
@@ -54,7 +52,6 @@ impl ApiError {
             errors: Vec::new(),
             retry_after_s: None,
             current_version: None,
-            allow: None,
             cause: None,
         }
     }
@@ -131,7 +128,7 @@ impl ApiError {
             words.push_str(&error.to_string());
             next = error.source();
         }
-        self.cause = Some(words);
+        self.cause = Some(words.into());
         self
     }
 }
@@ -144,7 +141,7 @@ impl std::fmt::Display for ApiError {
 
 /// In a response's extensions: what [`ApiError`] kept for the log line.
 #[derive(Clone, Debug)]
-pub(super) struct LoggedCause(pub(super) String);
+pub(super) struct LoggedCause(pub(super) Box<str>);
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
@@ -158,9 +155,6 @@ impl ResponseError for ApiError {
         }
         if let Some(version) = self.current_version {
             response.insert_header((header::ETAG, format!("\"{version}\"")));
-        }
-        if let Some(methods) = &self.allow {
-            response.insert_header((header::ALLOW, methods.as_str()));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));

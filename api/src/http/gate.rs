@@ -88,11 +88,12 @@ fn other_method(table: &[RouteInfo], method: &Method) -> HttpResponse {
         return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
     }
     let message = format!("this path takes {allow}");
-    ApiError {
-        allow: Some(allow),
-        ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message)
+    let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message);
+    let mut response = error.error_response();
+    if let Ok(allow) = allow.parse() {
+        response.headers_mut().insert(header::ALLOW, allow);
     }
-    .error_response()
+    response
 }
 
 /// A call that may go on.

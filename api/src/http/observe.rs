@@ -156,7 +156,7 @@ struct Seen {
     route: String,
     id: String,
     user: Option<String>,
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 impl Seen {
@@ -196,7 +196,7 @@ impl Seen {
             };
         }
         if let Some(cause) = &self.cause {
-            line!(error, "request failed", error = cause);
+            line!(error, "request failed", error = &**cause);
         } else if self.route.starts_with("/health") || self.route == "/metrics" {
             line!(debug, "probe answered");
         } else {
