@@ -81,3 +81,30 @@ impl Held {
         Ok(if moved.rows_affected() == 1 { Moved::Yes } else { Moved::Deposed })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use annals_eventstore::testing;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_deposed_leader_moves_nothing() -> Result<(), Box<dyn std::error::Error>> {
+        let database = testing::database().await;
+        let pool = &database.pool;
+        crate::migrate(pool).await?;
+        register(pool, "test", 10).await?;
+        register(pool, "test", 99).await?;
+        let former = take_over(pool, "test").await?;
+        let leader = take_over(pool, "test").await?;
+        assert_eq!((former.position, leader.position), (10, 10), "the first start is the one that counts");
+
+        // Nobody has moved it since: only the epoch tells them apart.
+        assert_eq!(former.store(pool, 11).await?, Moved::Deposed);
+        assert_eq!(leader.store(pool, 12).await?, Moved::Yes);
+        assert_eq!(leader.store(pool, 13).await?, Moved::Deposed, "it did not know of its own move");
+        let stored = checkpoints(pool).await?.remove(0);
+        assert_eq!((stored.position, stored.epoch), (12, 2));
+        Ok(())
+    }
+}

@@ -260,4 +260,43 @@ mod tests {
         let Settlement::Again { due_at, .. } = settlement else { panic!("{settlement:?}") };
         assert_eq!(due_at, now + TimeDelta::seconds(300));
     }
+
+    #[tokio::test]
+    async fn a_late_answer_changes_nothing_once_another_has_taken_over()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let database = annals_eventstore::testing::database().await;
+        let pool = &database.pool;
+        crate::migrate(pool).await?;
+        let now = Utc::now();
+        let mut tx = pool.begin().await?;
+        let timer = super::super::NewTimer {
+            kind: "test",
+            key: "k".to_string(),
+            due_at: now,
+            payload: Value::Null,
+            caused_by: Uuid::now_v7(),
+            organization_id: None,
+        };
+        super::super::schedule(&mut tx, timer).await?;
+        tx.commit().await?;
+
+        let over_at_once = Leases::new([("test", Duration::ZERO)].into_iter());
+        let late = claim(pool, now, &over_at_once, 1).await?.remove(0);
+        let heir = claim(pool, now, &Leases::new([("test", Duration::from_secs(60))].into_iter()), 1).await?;
+        assert_eq!(heir[0].timer.attempt, 2);
+        let row = || async {
+            sqlx::query_scalar::<_, String>("SELECT row_to_json(t)::text FROM process.timers t")
+                .fetch_optional(pool)
+                .await
+        };
+        let held = row().await?;
+        let again = Settlement::Again { due_at: now, attempt: 1, reason: None };
+        for settlement in [Settlement::Remove, again, Settlement::Park { reason: "late".to_string() }] {
+            late.settle(pool, &settlement).await?;
+            assert_eq!(row().await?, held, "{settlement:?}");
+        }
+        heir[0].settle(pool, &Settlement::Remove).await?;
+        assert_eq!(row().await?, None);
+        Ok(())
+    }
 }

@@ -4,7 +4,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use annals_commands::{
-    bus::{CommandBus, Context, IdempotencyKey},
+    bus::{CommandBus, CommandError, Context, IdempotencyKey},
     ports::clock::SystemClock,
 };
 use annals_domain::{Refusal, RefusalKind};
@@ -181,4 +181,12 @@ pub(crate) async fn events_of(bus: &CommandBus, id: &str) -> Vec<String> {
 
 pub(crate) async fn deposit(bus: &CommandBus, id: &str, coins: u64) {
     bus.execute::<Vault>(&context(), "Deposit", id, VaultCommand::Deposit(coins)).await.unwrap();
+}
+
+/// The code of a refusal.
+pub(crate) fn code(error: &CommandError) -> &'static str {
+    match error {
+        CommandError::Refused(refusal) => refusal.code(),
+        other => panic!("not a refusal: {other:?}"),
+    }
 }
