@@ -46,6 +46,10 @@ pub(super) async fn pass<B: MessageBody + 'static>(
     let Some(edge) = request.app_data::<web::Data<Edge>>().cloned() else {
         return Err(ApiError::internal(&std::io::Error::other("the app has no edge")).into());
     };
+    // No text that is looked up may contain it, and Postgres takes it in none.
+    if request.uri().path().contains("%00") {
+        return Ok(request.into_response(ApiError::not_found("thing").error_response()));
+    }
     let admitted = match admit(&edge, info, &mut request).await {
         Ok(admitted) => admitted,
         Err(error) => return Ok(request.into_response(error.error_response())),

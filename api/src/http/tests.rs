@@ -3,5 +3,6 @@
 mod access;
 mod coverage;
 mod envelope;
+mod lines;
 mod pages;
 pub(crate) mod support;

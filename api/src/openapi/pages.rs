@@ -31,9 +31,15 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 });
 
 pub fn system(routes: &mut Routes) {
+    routes.system("/", welcome);
     routes.system("/api", page);
     routes.system("/api/openapi.json", json);
     routes.system("/api/{file}", file);
+}
+
+/// Who opens the address in a browser wants to see something.
+async fn welcome() -> ApiResult {
+    Ok(HttpResponse::Found().insert_header((header::LOCATION, "/api")).finish())
 }
 
 async fn json() -> ApiResult {

@@ -78,6 +78,8 @@ async fn bad_bodies_are_named_and_refused() {
         .await
         .refused(415, "UNSUPPORTED_MEDIA_TYPE");
     assert_eq!(call(&edge, send(br#"{"name":"x"}"#, "application/json; charset=UTF-8")).await.status, 201);
+    let compressed = send(br#"{"name":"x"}"#, json).insert_header(("content-encoding", "gzip"));
+    call(&edge, compressed).await.refused(415, "UNSUPPORTED_MEDIA_TYPE");
     let big = json!({"name": "x".repeat(3000)});
     call(&edge, signed(post("/api/v1/things", &big), &token)).await.refused(413, "PAYLOAD_TOO_LARGE");
     let list = call(&edge, signed(get("/api/v1/things?perPge=1"), &token)).await;
@@ -111,6 +113,7 @@ async fn unknown_paths_wrong_methods_and_wrong_ids_have_the_envelope_too() {
     let (edge, token) = owner().await;
     call(&edge, get("/api/v1/nothing")).await.refused(404, "NOT_FOUND");
     call(&edge, get("/")).await.refused(404, "NOT_FOUND");
+    call(&edge, get("/feeds/a%00b")).await.refused(404, "NOT_FOUND");
     let patch = call(&edge, TestRequest::patch().uri("/api/v1/things")).await;
     patch.refused(405, "METHOD_NOT_ALLOWED");
     assert_eq!(patch.header("allow"), "GET, HEAD, POST");
