@@ -1,4 +1,6 @@
 //! The outside world behind the ports of `annals-commands`.
 
+pub mod feed;
 pub mod mail;
 pub mod net;
+pub mod social;

@@ -1,0 +1,156 @@
+//! The platform `bluesky`: any AT Protocol personal data server (PDS), Bluesky's own by default.
+//!
+//! A post is written with `putRecord` under a key that derives from its handle, so that a repeated attempt
+//! writes the same record to the same place.
+
+mod facets;
+mod identity;
+mod publish;
+mod record;
+mod session;
+mod text;
+mod tid;
+mod xrpc;
+
+use std::time::Duration;
+
+use annals_commands::ports::social::{
+    ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, CredentialField,
+    FailureClass, IdempotencyKind, Lookup, Metric, OutgoingPost, PlatformInfo, PlatformLimits, ProviderError,
+    PublishHandle, Published, RemoteMedia, SocialProvider,
+};
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::net::{Deadline, Effect, HttpClient};
+use session::Session;
+use xrpc::{Call, Payload, Xrpc};
+
+/// Shorter than the 20 seconds that the port gives a call: the rest is for telling what happened.
+const CALL_TIME: Duration = Duration::from_secs(18);
+
+/// Bluesky's servers, where accounts are unless they say otherwise.
+const DEFAULT_SERVICE: &str = "https://bsky.social";
+
+pub struct Bluesky {
+    info: PlatformInfo,
+    xrpc: Xrpc,
+}
+
+impl Bluesky {
+    pub fn new(http: HttpClient) -> Self {
+        let field = |name, label, secret, default| CredentialField {
+            name,
+            label,
+            secret,
+            required: default == None,
+            default,
+        };
+        let info = PlatformInfo {
+            identifier: "bluesky",
+            name: "Bluesky",
+            connect: ConnectMethod::Credentials {
+                fields: vec![
+                    field("service", "Server", false, Some(DEFAULT_SERVICE)),
+                    field("identifier", "Handle or mail address", false, None),
+                    field("password", "App password", true, None),
+                ],
+            },
+            limits: PlatformLimits {
+                text_chars_max: text::GRAPHEMES_MAX,
+                thread_parts_max: text::THREAD_PARTS_MAX,
+            },
+            idempotency: IdempotencyKind::ByHandle,
+        };
+        Self { info, xrpc: Xrpc::new(http) }
+    }
+}
+
+#[async_trait]
+impl SocialProvider for Bluesky {
+    fn info(&self) -> &PlatformInfo {
+        &self.info
+    }
+
+    async fn authenticate(&self, request: ConnectRequest) -> Result<ConnectedAccount, ProviderError> {
+        let deadline = Deadline::within(CALL_TIME);
+        let session = Session::sign_in(&self.xrpc, request.credentials, deadline).await?;
+        let profile = identity::profile(&self.xrpc, &session, deadline).await;
+        Ok(ConnectedAccount {
+            remote_id: session.did.clone(),
+            name: profile.display_name.unwrap_or_else(|| session.handle.clone()),
+            handle: Some(format!("@{}", session.handle)),
+            url: Some(session.profile_url()),
+            picture: profile.picture,
+            credentials: session.to_credentials(),
+        })
+    }
+
+    async fn refresh(&self, channel: &ChannelAccess) -> Result<Value, ProviderError> {
+        let session = Session::from_credentials(&channel.credentials)?;
+        let fresh = session.refreshed(&self.xrpc, Deadline::within(CALL_TIME)).await?;
+        Ok(fresh.to_credentials())
+    }
+
+    fn check(&self, parts: &[String]) -> Vec<ContentProblem> {
+        text::check(parts)
+    }
+
+    async fn publish(
+        &self,
+        channel: &ChannelAccess,
+        handle: PublishHandle,
+        post: &OutgoingPost,
+    ) -> Result<Published, ProviderError> {
+        let session = Session::from_credentials(&channel.credentials)?;
+        publish::publish(&self.xrpc, &session, handle, post, Deadline::within(CALL_TIME)).await
+    }
+
+    async fn find(
+        &self,
+        channel: &ChannelAccess,
+        handle: PublishHandle,
+        post: &OutgoingPost,
+    ) -> Result<Lookup, ProviderError> {
+        let session = Session::from_credentials(&channel.credentials)?;
+        publish::find(&self.xrpc, &session, handle, post, Deadline::within(CALL_TIME)).await
+    }
+
+    /// Uploads a blob. The server drops it if no record refers to it, so a repeated upload does no harm.
+    async fn upload_media(
+        &self,
+        channel: &ChannelAccess,
+        media_type: &str,
+        bytes: Vec<u8>,
+    ) -> Result<RemoteMedia, ProviderError> {
+        #[derive(Deserialize)]
+        struct Uploaded {
+            blob: Value,
+        }
+        let session = Session::from_credentials(&channel.credentials)?;
+        session.check_fresh()?;
+        let call = Call {
+            server: &session.pds,
+            method: "com.atproto.repo.uploadBlob",
+            token: Some(&session.access_jwt),
+            effect: Effect::Read,
+            deadline: Deadline::within(CALL_TIME),
+        };
+        let payload = Payload::Bytes { media_type: media_type.to_string(), bytes };
+        let uploaded: Uploaded = self.xrpc.procedure(call, payload).await?;
+        Ok(RemoteMedia(uploaded.blob))
+    }
+
+    async fn analytics(
+        &self,
+        _channel: &ChannelAccess,
+        _from: chrono::NaiveDate,
+        _to: chrono::NaiveDate,
+    ) -> Result<Vec<Metric>, ProviderError> {
+        Err(ProviderError::new(
+            FailureClass::Unsupported,
+            "a personal data server keeps no figures about likes and views",
+        ))
+    }
+}

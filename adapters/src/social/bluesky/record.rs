@@ -1,0 +1,75 @@
+//! A part of a post as a record of `app.bsky.feed.post`.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::facets::{Detected, Feature, detect};
+
+pub(super) const COLLECTION: &str = "app.bsky.feed.post";
+
+/// A record by its place and its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StrongRef {
+    pub(super) uri: String,
+    pub(super) cid: String,
+}
+
+/// What a part answers.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ReplyTo {
+    pub(super) root: StrongRef,
+    pub(super) parent: StrongRef,
+}
+
+/// The record, the same in every attempt but for mentions whose accounts have changed since.
+pub(super) fn record(
+    text: &str,
+    at: DateTime<Utc>,
+    accounts: &HashMap<String, String>,
+    reply: Option<&ReplyTo>,
+) -> Value {
+    let facets: Vec<_> = detect(text).into_iter().filter_map(|found| facet(found, accounts)).collect();
+    let mut record = json!({
+        "$type": COLLECTION,
+        "text": text,
+        "createdAt": at.to_rfc3339_opts(SecondsFormat::Millis, true),
+    });
+    if !facets.is_empty() {
+        record["facets"] = Value::Array(facets);
+    }
+    if let Some(reply) = reply {
+        record["reply"] = json!(reply);
+    }
+    record
+}
+
+/// The handles that the texts mention, each once, in order.
+pub(super) fn mentioned(parts: &[String]) -> Vec<String> {
+    let mut handles = Vec::new();
+    for found in parts.iter().flat_map(|part| detect(part)) {
+        if let Feature::Mention(handle) = found.feature
+            && !handles.contains(&handle)
+        {
+            handles.push(handle);
+        }
+    }
+    handles
+}
+
+/// `None` for a mention of nobody known: it stays text.
+fn facet(found: Detected, accounts: &HashMap<String, String>) -> Option<Value> {
+    let feature = match found.feature {
+        Feature::Mention(handle) => {
+            json!({"$type": "app.bsky.richtext.facet#mention", "did": accounts.get(&handle)?})
+        }
+        Feature::Link(uri) => json!({"$type": "app.bsky.richtext.facet#link", "uri": uri}),
+        Feature::Tag(tag) => json!({"$type": "app.bsky.richtext.facet#tag", "tag": tag}),
+    };
+    Some(json!({
+        "index": {"byteStart": found.range.start, "byteEnd": found.range.end},
+        "features": [feature],
+    }))
+}
