@@ -12,6 +12,7 @@ pub use recorder::recorder;
 
 use crate::{
     http::{Answer, ApiError, ApiResult, Routes},
+    read_models,
     state::AppState,
 };
 
@@ -76,7 +77,7 @@ pub(crate) async fn ready(state: web::Data<AppState>) -> ApiResult {
     )
     .await;
     let (projections, failed) = match tokio::time::timeout(CHECK_TIMEOUT, state.reader.applied()).await {
-        Ok(Ok(applied)) => (projections(applied), None),
+        Ok(Ok(applied)) => (projections(&applied, read_models::SHAPES), None),
         Ok(Err(error)) => (Vec::new(), Some(error.to_string())),
         Err(_) => (Vec::new(), Some("took too long".to_string())),
     };
@@ -107,24 +108,21 @@ async fn check<T>(
     Check { ok, detail, duration_ms: started.elapsed().as_secs_f64() * 1000.0 }
 }
 
-/// A read model that has one live shape is ready, also while another builds beside it.
-fn projections(applied: Vec<Applied>) -> Vec<ProjectionCheck> {
-    let mut checks: Vec<ProjectionCheck> = Vec::new();
-    for one in applied.into_iter().filter(|one| one.state != "retired") {
-        let check = ProjectionCheck {
-            ok: one.state == "live",
-            position: one.position,
-            lag: one.head.saturating_sub(one.position),
-            parked_keys: one.parked_keys,
-            name: one.name,
-        };
-        match checks.iter_mut().find(|other| other.name == check.name) {
-            Some(other) if check.ok && !other.ok => *other = check,
-            Some(_) => {}
-            None => checks.push(check),
+/// A read model is ready when the shape that this program reads is live, whatever builds beside it.
+fn projections(applied: &[Applied], shapes: &[(&str, u32)]) -> Vec<ProjectionCheck> {
+    let check = |(name, version): &(&str, u32)| {
+        let of_shape = applied.iter().filter(|one| one.name == *name && one.version == *version);
+        let live = of_shape.clone().find(|one| one.state == "live");
+        let furthest = live.or_else(|| of_shape.max_by_key(|one| one.position));
+        ProjectionCheck {
+            name: (*name).to_string(),
+            ok: live.is_some(),
+            position: furthest.map_or(0, |one| one.position),
+            lag: furthest.map_or(0, |one| one.head.saturating_sub(one.position)),
+            parked_keys: furthest.map_or(0, |one| one.parked_keys),
         }
-    }
-    checks
+    };
+    shapes.iter().map(check).collect()
 }
 
 /// Prometheus text.
@@ -151,10 +149,10 @@ pub(crate) async fn metrics_text(state: web::Data<AppState>) -> ApiResult {
 mod tests {
     use super::*;
 
-    fn applied(name: &str, state: &str, position: u64) -> Applied {
+    fn applied(name: &str, version: u32, state: &str, position: u64) -> Applied {
         Applied {
             name: name.into(),
-            version: 1,
+            version,
             generation: 1,
             position,
             head: 10,
@@ -164,14 +162,16 @@ mod tests {
     }
 
     #[test]
-    fn a_read_model_is_ready_when_one_of_its_shapes_is_live() {
-        let checks = projections(vec![
-            applied("posts", "building", 3),
-            applied("posts", "live", 9),
-            applied("posts", "retired", 1),
-            applied("people", "building", 4),
-        ]);
+    fn a_read_model_is_ready_when_the_shape_that_is_read_is_live() {
+        let applied = [
+            applied("posts", 1, "building", 3),
+            applied("posts", 1, "live", 9),
+            applied("people", 1, "live", 10),
+            applied("people", 2, "building", 4),
+        ];
+        let shapes = [("posts", 1), ("people", 2), ("tags", 1)];
+        let checks = projections(&applied, &shapes);
         let told: Vec<_> = checks.iter().map(|check| (check.name.as_str(), check.ok, check.lag)).collect();
-        assert_eq!(told, [("posts", true, 1), ("people", false, 6)]);
+        assert_eq!(told, [("posts", true, 1), ("people", false, 6), ("tags", false, 0)]);
     }
 }

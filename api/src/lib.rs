@@ -3,6 +3,7 @@
 pub mod health;
 pub mod http;
 pub mod openapi;
+pub mod read_models;
 pub mod rights;
 pub mod server;
 pub mod state;

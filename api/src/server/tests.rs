@@ -157,7 +157,24 @@ async fn it_is_ready_with_its_database_and_says_what_is_missing_without() {
     let ready =
         async || json_of(reqwest::get(format!("{}/health/ready", node.url)).await.expect("answers")).await;
     let (status, body) = ready().await;
-    assert_eq!((status, &body["data"]["status"]), (200, &json!("ready")), "{body}");
+    assert_eq!((status, &body["code"]), (503, &json!("NOT_READY")), "no read model was ever built: {body}");
+    let stop = tokio_util::sync::CancellationToken::new();
+    let projector = crate::read_models::projector(node.state.bus.store().clone());
+    let tasks = projector.start(stop.clone()).await.expect("starts");
+    let built = async {
+        while ready().await.0 != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), built).await.expect("is built");
+    let (_, body) = ready().await;
+    assert_eq!(body["data"]["status"], "ready", "{body}");
+    assert!(
+        body["data"]["projections"].as_array().expect("a list").iter().all(|one| one["ok"] == true),
+        "{body}"
+    );
+    stop.cancel();
+    tasks.wait().await;
     assert_eq!(body["data"]["database"]["ok"], true);
     assert_eq!(body["data"]["migrations"]["ok"], true);
     database.pool.close().await;
@@ -171,6 +188,10 @@ async fn it_is_ready_with_its_database_and_says_what_is_missing_without() {
     );
     let live = reqwest::get(format!("{}/health/live", node.url)).await.expect("answers");
     assert_eq!(live.status().as_u16(), 200, "it is alive all the same");
+    let head =
+        reqwest::Client::new().head(format!("{}/health/live", node.url)).send().await.expect("answers");
+    assert_eq!(head.status().as_u16(), 200);
+    assert!(head.bytes().await.expect("ends").is_empty());
     node.stop().await;
 }
 

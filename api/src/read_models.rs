@@ -1,0 +1,35 @@
+//! Every read model of the product, in one list: what workers build and what readiness asks for.
+
+use annals_eventstore::EventStore;
+use annals_projections::{
+    Projection, Projector,
+    identity::{api_keys::ApiKeys, organizations::Organizations, sessions::Sessions, users::Users},
+    publishing::{activity::Activity, channels::Channels, posts::Posts, tags::Tags},
+};
+
+macro_rules! read_models {
+    ($($model:ident),+ $(,)?) => {
+        /// The projector of a node: start it on workers, take its reader everywhere.
+        pub fn projector(store: EventStore) -> Projector {
+            Projector::new(store)$(.with($model))+
+        }
+
+        /// Name and version of each shape that this program reads.
+        pub const SHAPES: &[(&str, u32)] = &[$(($model::NAME, $model::VERSION)),+];
+    };
+}
+
+read_models![Users, Sessions, Organizations, ApiKeys, Channels, Posts, Tags, Activity];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_read_models_have_one_name() {
+        let names: BTreeSet<_> = SHAPES.iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), SHAPES.len());
+    }
+}
