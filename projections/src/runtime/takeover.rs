@@ -92,7 +92,7 @@ pub(super) enum TakeOver {
 pub(super) enum NotYet {
     /// The live one is further.
     Behind { live: u64 },
-    /// It has parked keys, and nobody confirmed that it may take over nevertheless.
+    /// It has parked keys, what it would replace may have them not, and nobody confirmed it.
     Parked,
     /// Readers hold the view, or another generation takes over at this moment.
     Busy,
@@ -158,7 +158,8 @@ async fn attempt(
     let Some((parked_keys, accept_parked, shape)) = own else {
         return Ok(TakeOver::NotLeading);
     };
-    if parked_keys > 0 && !accept_parked {
+    // Where there is nothing to lose, most of a read model is better than none.
+    if parked_keys > 0 && !accept_parked && !live.is_empty() {
         return Ok(TakeOver::NotYet(NotYet::Parked));
     }
 
