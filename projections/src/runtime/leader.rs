@@ -57,7 +57,10 @@ async fn contend_once(
     let mut lock = Lock::connect(runtime.store.pool(), &**model).await?;
     while !lock.try_acquire().await? {
         tokio::select! {
-            () = stop.cancelled() => return Ok(lock.release().await),
+            () = stop.cancelled() => {
+                lock.release().await;
+                return Ok(());
+            }
             () = tokio::time::sleep(runtime.options.control_interval) => {}
         }
     }
@@ -71,7 +74,10 @@ async fn contend_once(
             Err(error) => return Err(error),
         }
         tokio::select! {
-            () = stop.cancelled() => return Ok(lock.release().await),
+            () = stop.cancelled() => {
+                lock.release().await;
+                return Ok(());
+            }
             () = tokio::time::sleep(TAKE_OVER_PAUSE) => {}
         }
     };
