@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod http;
+pub mod identity;
 pub mod openapi;
 pub mod read_models;
 pub mod rights;

@@ -11,12 +11,12 @@ use actix_web::{
     middleware::{Compress, NormalizePath, from_fn},
     web,
 };
-use utoipa::openapi::OpenApi as Document;
+use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 
 use crate::{
     health,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
-    openapi,
+    identity, openapi,
     state::{AppState, Edge},
 };
 
@@ -25,12 +25,14 @@ pub fn routes() -> Routes {
     let mut routes = Routes::new();
     health::system(&mut routes);
     openapi::system(&mut routes);
+    identity::commands(&mut routes);
+    identity::queries(&mut routes);
     routes
 }
 
 /// What the contexts' handlers say of themselves, for the OpenAPI document.
 pub fn documents() -> Vec<Document> {
-    Vec::new()
+    vec![identity::Document::openapi()]
 }
 
 /// How the server runs, beside what its routes do.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use annals_commands::{
     bus::CommandBus,
+    identity::Identity,
     ports::{clock::Clock, social::Platforms},
 };
 use annals_projections::{Projection, Reader};
@@ -24,6 +25,7 @@ use crate::{
 #[derive(Clone)]
 pub struct AppState {
     pub bus: CommandBus,
+    pub identity: Identity,
     pub reader: Reader,
     pub platforms: Platforms,
     pub edge: Arc<Edge>,

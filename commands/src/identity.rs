@@ -31,7 +31,7 @@ pub use done::Done;
 pub use expiry::{ExpireInvitations, InvitationExpiry};
 pub use hashing::PasswordHasher;
 pub use invitations::{Accepted, Invite, Invited};
-pub use mail::IdentityMail;
+pub use mail::{IdentityMail, invitation_link};
 pub use organizations::NewOrganization;
 pub use refusal::IdentityRefusal;
 pub use sessions::RefreshToken;

@@ -38,7 +38,7 @@ impl IdentityMail {
             OrganizationEvent::MemberInvited { invitation_id, email, role, expires_at, .. } => {
                 let organization: OrganizationId = stream_id(event)?;
                 let token = tokens::invitation_token(&self.store, organization, invitation_id);
-                let link = link(&self.public_url, "/invitations/accept", &token);
+                let link = invitation_link(&self.public_url, &token);
                 let text = format!(
                     "You are invited to join an organization as {role}.\n\n\
                      Sign in or register with this mail address, then follow this link:\n{link}\n\n\
@@ -133,6 +133,11 @@ impl ProcessManager for IdentityMail {
 
 fn stream_id<T: std::str::FromStr<Err = uuid::Error>>(event: &RecordedEvent) -> Result<T, ReactError> {
     event.stream.aggregate_id.parse().map_err(|error| ReactError::Other(Box::new(error)))
+}
+
+/// Where an invitation is accepted in a browser.
+pub fn invitation_link(public_url: &Url, token: &str) -> String {
+    link(public_url, "/invitations/accept", token)
 }
 
 /// The token goes behind `#`: browsers keep that to themselves, so it is in no server's log.

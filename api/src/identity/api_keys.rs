@@ -1,0 +1,137 @@
+//! `settings/api-keys`.
+
+use actix_web::web;
+use annals_commands::identity::CreateApiKey;
+use annals_domain::{
+    identity::{ApiKeyName, Scope},
+    kernel::{ApiKeyId, InvalidText},
+};
+use annals_projections::identity::{
+    ApiKeys,
+    api_keys::{self, ApiKeyRow},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    faults::Faults,
+    views::{IdView, done},
+};
+use crate::{
+    http::{Answer, ApiError, ApiResult, Body, Caller, answer::Success},
+    state::AppState,
+};
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ApiKeyBody {
+    #[schema(example = "CI")]
+    name: String,
+    /// `post:read`, `post:*`, `post`; empty or left out: all that you may do.
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+/// A new key. `key` is shown this once: only its SHA-256 is kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedKeyView {
+    id: Uuid,
+    #[schema(example = "ak_01980000000070008000000000000005_…")]
+    key: String,
+    name: String,
+    scopes: Vec<String>,
+    is_active: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiKeyView {
+    id: Uuid,
+    name: Option<String>,
+    scopes: Vec<String>,
+    is_active: bool,
+    created_at: DateTime<Utc>,
+    /// To the hour.
+    last_used_at: Option<DateTime<Utc>>,
+    revoked_at: Option<DateTime<Utc>>,
+}
+
+impl From<ApiKeyRow> for ApiKeyView {
+    fn from(row: ApiKeyRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            scopes: row.scopes,
+            is_active: row.is_active,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        }
+    }
+}
+
+/// Your keys in this organization, revoked ones included.
+#[utoipa::path(get, path = "/settings/api-keys", tag = "settings",
+    responses((status = 200, description = "At most 200, active ones first", body = Success<Vec<ApiKeyView>>)))]
+pub(crate) async fn list(state: web::Data<AppState>, caller: Caller) -> ApiResult {
+    let reader = state.reader_for::<ApiKeys>(&caller).await?;
+    let rows = api_keys::list(reader, caller.user_id.uuid(), caller.organization_id.uuid()).await?;
+    Answer::ok(rows.into_iter().map(ApiKeyView::from).collect::<Vec<_>>()).respond()
+}
+
+/// A new key for what you may do in this organization, cut to its scopes.
+#[utoipa::path(post, path = "/settings/api-keys", tag = "settings", request_body = ApiKeyBody,
+    responses((status = 201, description = "Created; the key is shown this once", body = Success<CreatedKeyView>)))]
+pub(crate) async fn create(
+    state: web::Data<AppState>,
+    caller: Caller,
+    Body(body): Body<ApiKeyBody>,
+) -> ApiResult {
+    // A key that could make keys could make one with more scopes than its own.
+    if caller.session_id().is_none() {
+        return Err(ApiError::forbidden("an API key can't make keys; sign in"));
+    }
+    let mut faults = Faults::default();
+    let name = faults.check("name", ApiKeyName::parse(&body.name));
+    if body.scopes.len() > Scope::PER_KEY_MAX {
+        let fault = format!("must have at most {} entries", Scope::PER_KEY_MAX);
+        return Err(ApiError::field("scopes", fault));
+    }
+    let mut scopes = Vec::with_capacity(body.scopes.len());
+    for (index, text) in body.scopes.iter().enumerate() {
+        let known = Scope::parse(text).and_then(|scope| match state.rights.is_scope(text) {
+            true => Ok(scope),
+            false => Err(InvalidText::new("is no right of the policy")),
+        });
+        scopes.extend(faults.check(&format!("scopes[{index}]"), known));
+    }
+    let Some(name) = name else { return Err(faults.refused()) };
+    faults.done()?;
+    let command = CreateApiKey {
+        user_id: caller.user_id,
+        organization_id: caller.organization_id,
+        name: name.clone(),
+        scopes: scopes.clone(),
+    };
+    let created = state.identity.create_api_key(&caller.context, command).await?;
+    let view = CreatedKeyView {
+        id: created.value.api_key_id.uuid(),
+        key: created.value.key,
+        name: name.as_str().to_string(),
+        scopes: scopes.iter().map(|scope| scope.as_str().to_string()).collect(),
+        is_active: true,
+    };
+    Answer::created(view).position(created.position).respond()
+}
+
+/// Revokes a key of yours: it is refused from now on.
+#[utoipa::path(delete, path = "/settings/api-keys/{id}", tag = "settings", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "Revoked", body = Success<IdView>)))]
+pub(crate) async fn revoke(state: web::Data<AppState>, caller: Caller, id: web::Path<ApiKeyId>) -> ApiResult {
+    let revoked =
+        state.identity.revoke_api_key(&caller.context, caller.user_id, caller.organization_id, *id).await?;
+    done(IdView { id: id.uuid() }, revoked.position, 0)
+}
