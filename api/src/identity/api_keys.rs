@@ -26,7 +26,7 @@ use crate::{
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ApiKeyBody {
+pub(crate) struct ApiKeyBody {
     #[schema(example = "CI")]
     name: String,
     /// `post:read`, `post:*`, `post`; empty or left out: all that you may do.
@@ -37,7 +37,7 @@ pub struct ApiKeyBody {
 /// A new key. `key` is shown this once: only its SHA-256 is kept.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct CreatedKeyView {
+pub(crate) struct CreatedKeyView {
     id: Uuid,
     #[schema(example = "ak_01980000000070008000000000000005_…")]
     key: String,
@@ -48,7 +48,7 @@ pub struct CreatedKeyView {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ApiKeyView {
+pub(crate) struct ApiKeyView {
     id: Uuid,
     name: Option<String>,
     scopes: Vec<String>,

@@ -27,7 +27,7 @@ use crate::{
 /// Where somebody is signed in.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SessionView {
+pub(crate) struct SessionView {
     id: Uuid,
     /// Whether it is the one that asks.
     current: bool,
@@ -57,7 +57,7 @@ impl SessionView {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct PasswordBody {
+pub(crate) struct PasswordBody {
     current_password: String,
     /// 8 to 128 characters.
     new_password: String,
@@ -65,7 +65,7 @@ pub struct PasswordBody {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct EmailBody {
+pub(crate) struct EmailBody {
     /// The new address: a link to confirm it is mailed there.
     email: String,
     password: String,
@@ -73,7 +73,7 @@ pub struct EmailBody {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct TokenBody {
+pub(crate) struct TokenBody {
     pub(super) token: String,
 }
 

@@ -24,7 +24,7 @@ use crate::{
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct InviteBody {
+pub(crate) struct InviteBody {
     #[schema(example = "babbage@example.org")]
     email: String,
     /// `viewer`, `auditor`, `user` or `admin`, and not above your own.
@@ -35,7 +35,7 @@ pub struct InviteBody {
 /// A new invitation. While no mail server is set up, hand `acceptUrl` on yourself.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct InvitedView {
+pub(crate) struct InvitedView {
     id: Uuid,
     email: String,
     role: &'static str,
@@ -47,7 +47,7 @@ pub struct InvitedView {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct InvitationView {
+pub(crate) struct InvitationView {
     id: Uuid,
     email: Option<String>,
     role: String,
@@ -70,7 +70,7 @@ impl From<InvitationRow> for InvitationView {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AcceptedView {
+pub(crate) struct AcceptedView {
     organization: OrganizationBrief,
 }
 

@@ -26,7 +26,7 @@ const PAGE_MAX: u64 = 10_000;
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct MemberView {
+pub(crate) struct MemberView {
     user_id: Uuid,
     name: Option<String>,
     email: Option<String>,
@@ -51,7 +51,7 @@ impl From<MemberRow> for MemberView {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
-pub struct Paging {
+pub(crate) struct Paging {
     /// From 1.
     page: Option<u64>,
     /// At most 100; 50 if left out.
@@ -60,7 +60,7 @@ pub struct Paging {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct RoleBody {
+pub(crate) struct RoleBody {
     /// `viewer`, `auditor`, `user` or `admin`, and not above your own.
     #[schema(example = "user")]
     role: String,
@@ -68,7 +68,7 @@ pub struct RoleBody {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct RoleView {
+pub(crate) struct RoleView {
     user_id: Uuid,
     role: &'static str,
 }

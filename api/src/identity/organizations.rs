@@ -27,7 +27,7 @@ use crate::{
 /// An organization of the caller.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct MembershipView {
+pub(crate) struct MembershipView {
     id: Uuid,
     name: String,
     /// The caller's.
@@ -56,7 +56,7 @@ impl MembershipView {
 
 /// An organization and what its admins set.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OrganizationView {
+pub(crate) struct OrganizationView {
     id: Uuid,
     name: String,
     timezone: String,
@@ -80,7 +80,7 @@ impl OrganizationView {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct OrganizationBody {
+pub(crate) struct OrganizationBody {
     #[schema(example = "Analytical Engines")]
     name: String,
     /// UTC if left out.
@@ -91,7 +91,7 @@ pub struct OrganizationBody {
 /// All of the settings: what is left out gets its default.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct OrganizationSettingsBody {
+pub(crate) struct OrganizationSettingsBody {
     name: String,
     timezone: Option<String>,
     description: Option<String>,
@@ -100,7 +100,7 @@ pub struct OrganizationSettingsBody {
 /// Parts of the settings: what is left out stays, a `null` description goes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct OrganizationSettingsPatch {
+pub(crate) struct OrganizationSettingsPatch {
     name: Option<String>,
     timezone: Option<String>,
     #[serde(default, deserialize_with = "given")]
@@ -115,7 +115,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct TransferBody {
+pub(crate) struct TransferBody {
     /// A member, who becomes the owner.
     #[schema(value_type = Uuid)]
     user_id: UserId,
@@ -123,7 +123,7 @@ pub struct TransferBody {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct TransferView {
+pub(crate) struct TransferView {
     id: Uuid,
     owner_id: Uuid,
 }

@@ -25,7 +25,7 @@ use crate::{
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct RegisterBody {
+pub(crate) struct RegisterBody {
     #[schema(example = "ada@example.org")]
     email: String,
     /// 8 to 128 characters.
@@ -39,14 +39,14 @@ pub struct RegisterBody {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct LoginBody {
+pub(crate) struct LoginBody {
     email: String,
     password: String,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct RefreshBody {
+pub(crate) struct RefreshBody {
     /// Left out: the cookie `annals_refresh` counts, with the header `X-Requested-With`.
     refresh_token: Option<String>,
 }
@@ -142,7 +142,7 @@ pub(crate) async fn log_out(state: web::Data<AppState>, caller: Caller) -> ApiRe
 /// Who calls, and where.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct MeView {
+pub(crate) struct MeView {
     user: UserView,
     /// Null if the caller is no longer a member of the organization that their token names.
     organization: Option<OrganizationBrief>,

@@ -25,7 +25,7 @@ use crate::{
 /// A whole profile: what is left out is taken away.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ProfileBody {
+pub(crate) struct ProfileBody {
     #[schema(example = "Ada Lovelace")]
     name: String,
     company: Option<String>,
@@ -36,7 +36,7 @@ pub struct ProfileBody {
 /// Parts of a profile: what is left out stays, `null` takes away.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ProfilePatch {
+pub(crate) struct ProfilePatch {
     name: Option<String>,
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>)]
@@ -57,7 +57,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Res
 /// Parts of the settings; of `preferences` too, where `null` takes a key away.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct SettingsPatch {
+pub(crate) struct SettingsPatch {
     #[schema(example = "Europe/Berlin")]
     timezone: Option<String>,
     #[schema(example = "de")]
@@ -67,7 +67,7 @@ pub struct SettingsPatch {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct SettingsView {
+pub(crate) struct SettingsView {
     timezone: String,
     locale: String,
     #[schema(value_type = Object)]

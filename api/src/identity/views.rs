@@ -32,7 +32,7 @@ const REFRESH_COOKIE_PATH: &str = "/api/v1/auth";
 /// A person, as they see themselves.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct UserView {
+pub(crate) struct UserView {
     pub id: Uuid,
     #[schema(example = "ada@example.org")]
     pub email: Option<String>,
@@ -102,7 +102,7 @@ impl UserView {
 
 /// The organization that a token is for, with the caller's role there.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OrganizationBrief {
+pub(crate) struct OrganizationBrief {
     pub id: Uuid,
     pub name: String,
     #[schema(example = "owner")]
@@ -112,7 +112,7 @@ pub struct OrganizationBrief {
 /// Somebody signed in.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SignedInView {
+pub(crate) struct SignedInView {
     pub user: UserView,
     pub organization: OrganizationBrief,
     /// For `Authorization: Bearer …`; lives for `expiresIn` seconds.
@@ -199,7 +199,7 @@ pub(super) async fn brief(
 
 /// An answer about nothing but the thing's id.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct IdView {
+pub(crate) struct IdView {
     pub id: Uuid,
 }
 

@@ -9,6 +9,7 @@ use std::{
 use actix_web::{http::Method, web};
 use annals_commands::{
     bus::CommandBus,
+    identity::{Identity, IdentityOptions, PasswordHasher},
     ports::{clock::SystemClock, social::Platforms},
 };
 use annals_domain::kernel::Role;
@@ -56,8 +57,10 @@ async fn node(database: &TestDatabase, config: HttpConfig) -> Node {
     let tokens = Tokens::new(&[7; 32], &[]);
     let people = Arc::new(People::with(Role::Owner));
     let edge = Edge::new(config, rights, tokens, people, Arc::new(SystemClock), pool);
+    let bus = CommandBus::new(store, Arc::new(SystemClock));
     let state = AppState {
-        bus: CommandBus::new(store, Arc::new(SystemClock)),
+        identity: Identity::new(bus.clone(), PasswordHasher::new(1), IdentityOptions::default()),
+        bus,
         reader: Reader::new(database.pool.clone()),
         platforms: Platforms::default(),
         edge: Arc::new(edge),
