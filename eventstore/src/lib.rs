@@ -8,6 +8,7 @@ mod append;
 mod commit;
 mod event;
 mod follow;
+mod framework;
 mod keyring;
 mod load;
 mod prepare;
@@ -26,6 +27,7 @@ pub use append::{
     StreamAppend, StreamVersion,
 };
 pub use event::{Actor, ActorKind, ClientInfo, Metadata, RecordedEvent, Source, StoredEvent, StreamId};
+pub use framework::{CqrsContext, CqrsLog};
 pub use load::{LoadError, Loaded, SnapshotPolicy, Upcast, Upcaster};
 pub use seal::{KeyringError, MasterKey, Opening};
 pub use store::{EventStore, StoreError, StoreOptions};

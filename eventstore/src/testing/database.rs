@@ -77,13 +77,12 @@ async fn template(admin: &mut PgConnection, server: &PgConnectOptions) -> String
         let building = format!("{name}_building");
         run(admin, &format!("DROP DATABASE IF EXISTS {building} WITH (FORCE)")).await;
         run(admin, &format!("CREATE DATABASE {building}")).await;
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .connect_with(server.clone().database(&building))
+        // A bare connection: a pool's may outlive the closing of the pool, and the renaming waits for it.
+        let mut connection = PgConnection::connect_with(&server.clone().database(&building))
             .await
             .expect("the template takes connections");
-        MIGRATOR.run(&pool).await.expect("the migrations run on an empty database");
-        pool.close().await;
+        MIGRATOR.run(&mut connection).await.expect("the migrations run on an empty database");
+        connection.close().await.expect("an idle connection closes");
         run(admin, &format!("ALTER DATABASE {building} RENAME TO {name}")).await;
     }
     run(admin, &format!("SELECT pg_advisory_unlock({TEMPLATE_LOCK})")).await;

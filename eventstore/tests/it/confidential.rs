@@ -132,3 +132,72 @@ async fn many_first_appends_of_one_owner_agree_on_one_key() {
         assert_eq!(state.holder, Some(personal(json!("Ada"))));
     }
 }
+
+#[tokio::test]
+async fn a_snapshot_keeps_values_sealed_and_forgets_with_them() {
+    let database = database().await;
+    let snapshotting = || {
+        let mut options = crate::account::options();
+        let policy = annals_eventstore::SnapshotPolicy { every: 1, fingerprint: "1" };
+        options.snapshots.insert("test.account", policy);
+        options
+    };
+    let store = EventStore::open(database.pool.clone(), snapshotting()).await.unwrap();
+    store
+        .append(append(account(1), Expected::Exact(0), vec![opened("user:1", "Ada", "1234")]))
+        .await
+        .unwrap();
+    store.load::<Account>("1").await.unwrap();
+    let written = async {
+        loop {
+            let found = sqlx::query_scalar::<_, String>("SELECT state::text FROM snapshots")
+                .fetch_optional(&database.pool)
+                .await
+                .unwrap();
+            if let Some(state) = found {
+                return state;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let row = tokio::time::timeout(std::time::Duration::from_secs(10), written).await.expect("it is written");
+    assert!(row.contains("$sealed") && !row.contains("Ada") && !row.contains("1234"), "{row}");
+    let fresh = EventStore::open(database.pool.clone(), snapshotting()).await.unwrap();
+    let loaded = fresh.load::<Account>("1").await.unwrap();
+    assert_eq!((loaded.version, loaded.state.holder.clone()), (1, Some(personal(json!("Ada")))));
+    let mut forget = annals_eventstore::Append::new(crate::account::metadata());
+    forget.forget.push("user:1".to_string());
+    store.append(forget).await.unwrap();
+    let after = EventStore::open(database.pool.clone(), snapshotting()).await.unwrap();
+    assert_eq!(after.load::<Account>("1").await.unwrap().state.holder, Some(personal(Value::Null)));
+}
+
+#[tokio::test]
+async fn the_master_key_can_be_rotated_and_a_wrong_one_is_refused() {
+    let database = database().await;
+    let store = open(&database).await;
+    store
+        .append(append(account(1), Expected::Exact(0), vec![opened("user:1", "Ada", "1234")]))
+        .await
+        .unwrap();
+    let claim = store.claim_key("identity.email", "ada@example.org");
+    let with = |master: u8, former: &[u8]| {
+        let mut options =
+            annals_eventstore::StoreOptions::new(annals_eventstore::MasterKey::new([master; 32]));
+        options.former_master_keys =
+            former.iter().map(|byte| annals_eventstore::MasterKey::new([*byte; 32])).collect();
+        EventStore::open(database.pool.clone(), options)
+    };
+    assert!(matches!(
+        with(9, &[]).await,
+        Err(annals_eventstore::StoreError::Keyring(annals_eventstore::KeyringError::WrongMasterKey))
+    ));
+    let rotating = with(9, &[7]).await.unwrap();
+    assert_eq!(read(&rotating, Opening::Personal).await.0, personal(json!("Ada")));
+    // One personal key, one secret key, the log's root.
+    assert_eq!(rotating.rotate_master_key().await.unwrap(), 3);
+    assert_eq!(rotating.rotate_master_key().await.unwrap(), 0);
+    let after = with(9, &[]).await.unwrap();
+    assert_eq!(read(&after, Opening::Everything).await, (personal(json!("Ada")), secret(json!("1234"))));
+    assert_eq!(after.claim_key("identity.email", "ada@example.org"), claim);
+}

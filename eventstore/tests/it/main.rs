@@ -5,6 +5,9 @@
 mod account;
 mod append;
 mod confidential;
+mod faults;
+mod framework;
 mod idempotency;
 mod loading;
 mod subscribing;
+mod two_nodes;
