@@ -33,13 +33,42 @@ fn builder() -> PrometheusBuilder {
     counts.unwrap_or_else(|_| PrometheusBuilder::new())
 }
 
+/// Help texts, also of what other rooms count without describing it: a scraper shows them.
 fn describe() {
-    metrics::describe_counter!("http_requests_total", "Requests answered");
-    metrics::describe_histogram!(
-        "http_request_duration_seconds",
-        metrics::Unit::Seconds,
-        "From a request's head to its answer's"
-    );
-    metrics::describe_gauge!("http_requests_in_flight", "Requests being answered");
-    metrics::describe_gauge!("annals_pool_connections", "Connections to Postgres by pool and state");
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+    for (name, help) in [
+        ("http_requests_total", "Requests answered"),
+        ("annals_append_batches_total", "Group commits"),
+        ("annals_append_refusals_total", "Appends that were refused, by reason"),
+        ("annals_commands_total", "Commands, by name and outcome"),
+        ("annals_command_conflicts_total", "Commands decided again because another was faster"),
+        ("annals_process_failures_total", "Reactions of process managers that failed and are retried"),
+        ("annals_timers_fired_total", "Timers fired, by kind and outcome"),
+        (
+            "annals_refresh_tokens_reused_total",
+            "Refresh tokens presented a second time: their families were revoked",
+        ),
+    ] {
+        describe_counter!(name, help);
+    }
+    for (name, help) in [
+        ("http_requests_in_flight", "Requests being answered"),
+        ("annals_pool_connections", "Connections to Postgres by pool and state"),
+        ("annals_log_head", "The log's last position, as this node has seen it"),
+        ("annals_process_position", "The position up to which a process manager has reacted"),
+        ("annals_process_lag_events", "Positions between a process manager and the head"),
+        ("annals_timers_due", "Timers that are due and not done"),
+        ("annals_timers_parked", "Timers that were given up and wait for a person"),
+    ] {
+        describe_gauge!(name, help);
+    }
+    for (name, help) in [
+        ("http_request_duration_seconds", "From a request's head to its answer's"),
+        ("annals_append_seconds", "From an append's call to its receipt, durable"),
+        ("annals_publish_seconds", "Calls that publish on a platform"),
+    ] {
+        describe_histogram!(name, Unit::Seconds, help);
+    }
+    describe_histogram!("annals_append_batch_size", "Appends in a group commit");
 }

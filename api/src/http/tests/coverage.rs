@@ -1,9 +1,16 @@
 //! Every route of the product, read from the registry itself.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use actix_web::http::Method;
+use actix_web::{
+    dev::Service,
+    http::Method,
+    test::{TestRequest, init_service},
+};
+use annals_domain::kernel::Role;
 use serde_json::Value;
+
+use super::support::{ORGANIZATION, People, config, edge, signed, token};
 
 use crate::{
     http::routes::{Access, Side},
@@ -92,4 +99,51 @@ fn every_reference_of_the_document_leads_somewhere() {
         let pointer = reference.strip_prefix('#').expect("is local");
         assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
     }
+}
+
+/// Every route with a credential, called as everyone who may not: refused before its handler runs.
+///
+/// Those who may are not called here: their handlers want a log, and get one in `tests/`.
+#[actix_web::test]
+async fn every_route_refuses_everyone_whom_the_policy_does_not_name() {
+    let mut refused = 0;
+    for role in Role::ALL.map(Some).into_iter().chain([None]) {
+        let people = role.map_or_else(People::default, People::with);
+        let edge = edge(people, config()).await;
+        let token = token(&edge);
+        let app = init_service(server::app(None, Arc::clone(&edge), server::routes())).await;
+        for route in server::routes().infos().iter().filter(|route| route.access != Access::Anonymous) {
+            let request = || {
+                let path = fill(&route.path);
+                TestRequest::default().method(route.method.clone()).uri(&path)
+            };
+            let name = format!("{} {} as {role:?}", route.method, route.path);
+            let response = app.call(request().to_request()).await.expect("answers");
+            assert_eq!(response.status().as_u16(), 401, "{name}, without a credential");
+            let Some((resource, action)) = route.access.right() else { continue };
+            let expected = match role {
+                None if matches!(route.access, Access::RightIn(..)) => 404,
+                None => 401,
+                Some(role) if edge.rights.allows(role, "any", resource, action) => continue,
+                Some(_) => 403,
+            };
+            let response = app.call(signed(request(), &token).to_request()).await.expect("answers");
+            assert_eq!(response.status().as_u16(), expected, "{name}");
+            refused += 1;
+        }
+    }
+    let with_a_right = server::routes().infos().iter().filter(|route| route.access.right().is_some()).count();
+    assert!(refused >= with_a_right, "each route with a right refused at least one role");
+}
+
+/// A path with ids in place of its parameters: the organization's, which is one where it is asked for.
+fn fill(pattern: &str) -> String {
+    let mut path = String::new();
+    let mut rest = pattern;
+    while let Some((before, after)) = rest.split_once('{') {
+        path.push_str(before);
+        path.push_str(&ORGANIZATION.to_string());
+        rest = after.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    path + rest
 }
