@@ -40,11 +40,11 @@ pub struct Bluesky {
 
 impl Bluesky {
     pub fn new(http: HttpClient) -> Self {
-        let field = |name, label, secret, default| CredentialField {
+        let field = |name, label, secret, default: Option<&'static str>| CredentialField {
             name,
             label,
             secret,
-            required: default == None,
+            required: default.is_none(),
             default,
         };
         let info = PlatformInfo {

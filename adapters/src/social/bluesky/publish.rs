@@ -132,8 +132,8 @@ impl Repo<'_> {
             // It can't be completed: take back what stands.
             FailureClass::BadContent if self.take_back(written).await.is_ok() => error,
             _ => {
-                let stands = written.len();
-                let message = format!("only the first {stands} parts were published: {}", error.message);
+                let message =
+                    format!("only {} of the thread's parts stand: {}", written.len(), error.message);
                 let retry_after = error.retry_after;
                 let unknown = ProviderError::new(FailureClass::OutcomeUnknown, message).caused_by(error);
                 ProviderError { retry_after, ..unknown }
