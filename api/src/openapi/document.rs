@@ -7,7 +7,7 @@ use serde_json::json;
 use utoipa::{
     OpenApi,
     openapi::{
-        Content, HttpMethod, OpenApi as Document, PathItem, Ref, RefOr, Required, ResponseBuilder,
+        Content, HttpMethod, OpenApi as Document, PathItem, Ref, RefOr, Required, Response, ResponseBuilder,
         extensions::ExtensionsBuilder,
         path::{Operation, ParameterBuilder, ParameterIn},
         schema::{ObjectBuilder, Type},
@@ -62,6 +62,9 @@ pub fn document(routes: &[RouteInfo], parts: Vec<Document>) -> Document {
         .description(Some("An access token, or an API key (`ak_…`)"))
         .build();
     let components = document.components.get_or_insert_default();
+    for (_, name, words) in ERRORS {
+        components.responses.insert(name.to_string(), RefOr::T(failure(words)));
+    }
     components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
     document
 }
@@ -173,44 +176,40 @@ fn complete(mut operation: Operation, route: &RouteInfo) -> Operation {
             .build();
         parameters.push(parameter);
     }
-    if route.side != Side::System {
-        for (status, words) in errors(route) {
-            operation.responses.responses.entry(status.to_string()).or_insert_with(|| failure(words));
-        }
+    for (status, name, _) in ERRORS.iter().filter(|(status, ..)| gives(route, status)) {
+        let shared = || RefOr::Ref(Ref::from_response_name(*name));
+        operation.responses.responses.entry((*status).to_string()).or_insert_with(shared);
     }
     operation
 }
 
-fn errors(route: &RouteInfo) -> Vec<(&'static str, &'static str)> {
-    let mut errors = vec![
-        ("400", "The request is not valid; `errors` names the fields"),
-        ("429", "Too many requests; `Retry-After` says when to come back"),
-        ("503", "Not at this moment; `Retry-After` says when to come back"),
-    ];
-    if route.access != Access::Anonymous {
-        errors.push(("401", "No valid access token or API key"));
-        errors.push(("403", "Not within the caller's rights"));
+/// The error answers that every route shares: status, name among the components, words.
+const ERRORS: [(&str, &str, &str); 10] = [
+    ("400", "NotValid", "The request is not valid; `errors` names the fields"),
+    ("401", "NotSignedIn", "No valid access token or API key"),
+    ("403", "NotAllowed", "Not within the caller's rights"),
+    ("404", "NotThere", "There is none, or none that the caller may see"),
+    ("409", "Conflict", "Another version, a taken name, or not in a state that allows it"),
+    ("413", "TooBig", "The body is too big"),
+    ("415", "NotJson", "The body is not JSON in UTF-8"),
+    ("422", "KeyReused", "The idempotency key was used for another request"),
+    ("429", "TooMany", "Too many requests; `Retry-After` says when to come back"),
+    ("503", "NotNow", "Not at this moment; `Retry-After` says when to come back"),
+];
+
+/// Whether a route can give this error.
+fn gives(route: &RouteInfo, status: &str) -> bool {
+    match status {
+        "401" | "403" => route.access != Access::Anonymous,
+        "404" => route.path.contains('{'),
+        "409" | "413" | "415" | "422" => route.side == Side::Command,
+        _ => route.side != Side::System,
     }
-    if route.path.contains('{') {
-        errors.push(("404", "There is none, or none that the caller may see"));
-    }
-    if route.side == Side::Command {
-        errors.push(("409", "Another version, a taken name, or not in a state that allows it"));
-        errors.push(("413", "The body is too big"));
-        errors.push(("415", "The body is not JSON in UTF-8"));
-        errors.push(("422", "The idempotency key was used for another request"));
-    }
-    errors
 }
 
-fn failure(words: &str) -> RefOr<utoipa::openapi::Response> {
+fn failure(words: &str) -> Response {
     let schema = RefOr::Ref(Ref::from_schema_name("Failure"));
-    RefOr::T(
-        ResponseBuilder::new()
-            .description(words)
-            .content("application/json", Content::new(Some(schema)))
-            .build(),
-    )
+    ResponseBuilder::new().description(words).content("application/json", Content::new(Some(schema))).build()
 }
 
 /// `PUT /api/v1/agencies/{id}/settings` is `putAgenciesByIdSettings`: unique, and the same tomorrow.
