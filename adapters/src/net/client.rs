@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     failure::NetError,
-    policy::OutboundPolicy,
+    policy::{ForbiddenUrl, OutboundPolicy},
     resolver::{GuardedResolver, SystemResolver},
 };
 
@@ -67,6 +67,7 @@ pub struct HttpResponse {
 pub struct HttpClient {
     inner: reqwest::Client,
     policy: Arc<OutboundPolicy>,
+    dns: Arc<GuardedResolver>,
 }
 
 impl HttpClient {
@@ -78,8 +79,9 @@ impl HttpClient {
     /// With DNS of one's own. Its answers are checked like the system's.
     pub fn with_resolver(policy: OutboundPolicy, dns: Arc<dyn Resolve>) -> Result<Self, reqwest::Error> {
         let policy = Arc::new(policy);
+        let dns = Arc::new(GuardedResolver::new(dns, Arc::clone(&policy)));
         let inner = reqwest::Client::builder()
-            .dns_resolver(Arc::new(GuardedResolver::new(dns, Arc::clone(&policy))))
+            .dns_resolver(Arc::clone(&dns))
             // A proxy would resolve names itself, past our check.
             .no_proxy()
             // Followed below, where each step is checked.
@@ -89,7 +91,7 @@ impl HttpClient {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(concat!("annals/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { inner, policy })
+        Ok(Self { inner, policy, dns })
     }
 
     pub fn policy(&self) -> &OutboundPolicy {
@@ -122,6 +124,7 @@ impl HttpClient {
         deadline: Deadline,
     ) -> Result<reqwest::Response, NetError> {
         self.policy.check(&request.url)?;
+        self.check_plain_http(&request.url, deadline).await?;
         let remaining = deadline.remaining();
         if remaining.is_zero() {
             return Err(NetError::OutOfTime);
@@ -135,6 +138,24 @@ impl HttpClient {
             call = call.body(body.clone());
         }
         call.send().await.map_err(NetError::from_reqwest)
+    }
+}
+
+impl HttpClient {
+    /// Plain `http` goes to allowed networks only. Should the name change its mind before it is connected
+    /// to, it leads to a public address at worst: the connection's own check admits nothing else.
+    async fn check_plain_http(&self, url: &Url, deadline: Deadline) -> Result<(), NetError> {
+        let Some(host) = url.domain().filter(|_| self.policy.needs_allowed_network(url)) else {
+            return Ok(());
+        };
+        let time = deadline.at_most(CONNECT_TIMEOUT).remaining();
+        match tokio::time::timeout(time, self.dns.is_within_allowed_networks(host)).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(ForbiddenUrl::Scheme.into()),
+            Ok(Err(error)) if error.is::<ForbiddenUrl>() => Err(ForbiddenUrl::Scheme.into()),
+            Ok(Err(error)) => Err(NetError::NotReached(error)),
+            Err(elapsed) => Err(NetError::NotReached(elapsed.into())),
+        }
     }
 }
 

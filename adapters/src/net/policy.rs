@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, str::FromStr};
 
+use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::address::is_public;
@@ -12,6 +13,8 @@ pub struct OutboundPolicy {
     /// Private addresses and plain `http` are allowed everywhere: for installations whose users are trusted
     /// with the network the server stands in.
     pub allow_private: bool,
+    /// Private addresses that may be reached all the same, over plain `http` too.
+    pub allow_networks: Vec<IpNet>,
     /// Hosts that may have private addresses and speak plain `http`.
     pub allow_hosts: Vec<AllowedHost>,
 }
@@ -69,9 +72,16 @@ impl OutboundPolicy {
     /// of the forms that the URL standard reads as one (decimal, octal, hexadecimal, IPv6).
     pub fn check(&self, url: &Url) -> Result<(), ForbiddenUrl> {
         let host = host_key(url).ok_or(ForbiddenUrl::NoHost)?;
+        let literal = match url.host() {
+            Some(Host::Ipv4(v4)) => Some(IpAddr::V4(v4)),
+            Some(Host::Ipv6(v6)) => Some(IpAddr::V6(v6)),
+            Some(Host::Domain(_)) | None => None,
+        };
         match url.scheme() {
             "https" => {}
-            "http" if self.trusts(&host) => {}
+            "http" if self.trusts(&host) || literal.is_some_and(|address| self.within(address)) => {}
+            // Its addresses decide: see `needs_allowed_network`.
+            "http" if literal.is_none() && !self.allow_networks.is_empty() => {}
             _ => return Err(ForbiddenUrl::Scheme),
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -82,11 +92,6 @@ impl OutboundPolicy {
         if listed.peek().is_some() && !listed.any(|allowed| allowed.port.is_none_or(|p| p == port)) {
             return Err(ForbiddenUrl::Port(port));
         }
-        let literal = match url.host() {
-            Some(Host::Ipv4(v4)) => Some(IpAddr::V4(v4)),
-            Some(Host::Ipv6(v6)) => Some(IpAddr::V6(v6)),
-            Some(Host::Domain(_)) | None => None,
-        };
         match literal {
             Some(address) if !self.admits(&host, address) => Err(ForbiddenUrl::PrivateAddress(host)),
             _ => Ok(()),
@@ -95,7 +100,16 @@ impl OutboundPolicy {
 
     /// Whether a connection for `host` may go to this address.
     pub(super) fn admits(&self, host: &str, address: IpAddr) -> bool {
-        is_public(address) || self.trusts(host)
+        is_public(address) || self.within(address) || self.trusts(host)
+    }
+
+    /// Whether the URL is plain `http` to a name, which is allowed only to addresses of the allowed networks.
+    pub(super) fn needs_allowed_network(&self, url: &Url) -> bool {
+        url.scheme() == "http" && url.domain().is_some_and(|host| !self.trusts(host))
+    }
+
+    pub(super) fn within(&self, address: IpAddr) -> bool {
+        self.allow_networks.iter().any(|network| network.contains(&address))
     }
 
     fn trusts(&self, host: &str) -> bool {
@@ -120,7 +134,7 @@ mod tests {
 
     fn allowing(hosts: &[&str]) -> OutboundPolicy {
         let allow_hosts = hosts.iter().map(|host| host.parse().expect("a host")).collect();
-        OutboundPolicy { allow_private: false, allow_hosts }
+        OutboundPolicy { allow_hosts, ..OutboundPolicy::default() }
     }
 
     #[test]
@@ -195,6 +209,18 @@ mod tests {
         assert_eq!(check(&policy, "http://127.0.0.1:2583/"), Ok(()));
         assert_eq!(check(&policy, "http://[::1]/"), Ok(()));
         assert_eq!(check(&policy, "ftp://127.0.0.1/"), Err(ForbiddenUrl::Scheme));
+    }
+
+    #[test]
+    fn an_allowed_network_is_reached_and_no_other() {
+        let networks = ["127.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("a network"));
+        let policy = OutboundPolicy { allow_networks: networks.to_vec(), ..OutboundPolicy::default() };
+        for url in ["http://127.0.0.1:2583/", "https://0x7f.1/", "http://[fd00::1]/", "http://localhost/"] {
+            assert_eq!(check(&policy, url), Ok(()), "{url}");
+        }
+        assert_eq!(check(&policy, "http://8.8.8.8/"), Err(ForbiddenUrl::Scheme));
+        assert!(check(&policy, "https://10.0.0.1/").is_err());
+        assert!(check(&policy, "https://[::1]/").is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! DNS that never answers with an address the policy forbids.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{error::Error, net::SocketAddr, sync::Arc};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -16,6 +16,20 @@ pub(super) struct GuardedResolver {
 impl GuardedResolver {
     pub(super) fn new(inner: Arc<dyn Resolve>, policy: Arc<OutboundPolicy>) -> Self {
         Self { inner, policy }
+    }
+}
+
+impl GuardedResolver {
+    /// Whether the name leads to allowed private networks and nowhere else.
+    ///
+    /// # Errors
+    /// If the name does not resolve, or to forbidden addresses only ([`ForbiddenUrl`]).
+    pub(super) async fn is_within_allowed_networks(
+        &self,
+        host: &str,
+    ) -> Result<bool, Box<dyn Error + Send + Sync>> {
+        let mut addresses = self.resolve(host.parse()?).await?.peekable();
+        Ok(addresses.peek().is_some() && addresses.all(|address| self.policy.within(address.ip())))
     }
 }
 

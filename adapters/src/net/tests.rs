@@ -125,10 +125,8 @@ impl Resolve for TableDns {
 }
 
 fn policy(hosts: &[String]) -> OutboundPolicy {
-    OutboundPolicy {
-        allow_private: false,
-        allow_hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
-    }
+    let allow_hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+    OutboundPolicy { allow_hosts, ..OutboundPolicy::default() }
 }
 
 fn client(hosts: &[String], dns: &Arc<TableDns>) -> HttpClient {
@@ -195,6 +193,29 @@ async fn the_checked_addresses_are_the_ones_connected_to() {
     let answer = get(&client, &format!("http://pds.test:{}/", server.port())).await.unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (StatusCode::OK, b"hello".as_slice()));
     assert_eq!((dns.asked.load(Ordering::SeqCst), server.connections()), (1, 1), "resolved once, used once");
+}
+
+#[tokio::test]
+async fn plain_http_goes_to_allowed_networks_only() {
+    let server = Server::answering("200 OK", "hello").await;
+    let dns = TableDns::of([
+        ("inside.test", "127.0.0.1 10.0.0.1"),
+        ("outside.test", "8.8.8.8"),
+        ("both.test", "127.0.0.1 8.8.8.8"),
+        ("elsewhere.test", "10.0.0.1"),
+    ]);
+    let policy =
+        OutboundPolicy { allow_networks: vec!["127.0.0.0/8".parse().unwrap()], ..OutboundPolicy::default() };
+    let client = HttpClient::with_resolver(policy, dns).unwrap();
+    let url = |name: &str| format!("http://{name}:{}/", server.port());
+    assert_eq!(get(&client, &url("inside.test")).await.unwrap().body, b"hello");
+    let unknown = get(&client, &url("unknown.test")).await;
+    assert!(matches!(unknown, Err(NetError::NotReached(_))), "DNS that fails is no reason to give up");
+    for name in ["outside.test", "both.test", "elsewhere.test"] {
+        let error = get(&client, &url(name)).await.unwrap_err();
+        assert!(matches!(error, NetError::Forbidden(ForbiddenUrl::Scheme)), "{name}: {error:?}");
+    }
+    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
