@@ -16,7 +16,7 @@ use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 use crate::{
     health,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
-    identity, openapi,
+    identity, openapi, publishing,
     state::{AppState, Edge},
 };
 
@@ -27,12 +27,14 @@ pub fn routes() -> Routes {
     openapi::system(&mut routes);
     identity::commands(&mut routes);
     identity::queries(&mut routes);
+    publishing::commands(&mut routes);
+    publishing::queries(&mut routes);
     routes
 }
 
 /// What the contexts' handlers say of themselves, for the OpenAPI document.
 pub fn documents() -> Vec<Document> {
-    vec![identity::Document::openapi()]
+    vec![identity::Document::openapi(), publishing::document()]
 }
 
 /// How the server runs, beside what its routes do.

@@ -4,6 +4,7 @@ pub mod activity;
 pub mod channels;
 pub mod feeds;
 pub mod overview;
+pub mod people;
 pub mod posts;
 pub mod tags;
 

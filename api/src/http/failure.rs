@@ -127,7 +127,8 @@ fn refused(refusal: &dyn Refusal) -> ApiError {
         RefusalKind::Conflict => StatusCode::CONFLICT,
     };
     let message = refusal.to_string();
-    let errors = refusal.field().map(|field| FieldError::new(field, &message)).into_iter().collect();
+    let errors =
+        refusal.fields().into_iter().map(|(field, message)| FieldError::new(field, message)).collect();
     ApiError { errors, ..ApiError::new(status, refusal.code(), message) }
 }
 

@@ -1,12 +1,16 @@
 //! What a feed channel serves to anyone: its published posts, the newest first.
 
+use std::collections::BTreeMap;
+
 use annals_domain::{
-    kernel::{IntegrationId, PostId},
+    kernel::{IntegrationId, OrganizationId, TagId},
     publishing::{Post, post::DeliveryState},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
+
+use super::tags::{self, Tag};
 
 /// Readers poll: what is older than this many items they have seen.
 const ITEMS_MAX: i64 = 50;
@@ -26,20 +30,21 @@ pub struct Feed {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedItem {
-    pub id: PostId,
     /// What the platform called it when it was published: stable for ever.
     pub remote_id: String,
     pub url: Option<String>,
     /// The post's text and, for a thread, what follows.
     pub parts: Vec<String>,
+    pub tags: Vec<String>,
     pub published_at: DateTime<Utc>,
 }
 
 /// Which items of a feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Items {
     Newest,
-    One(PostId),
+    /// By [`FeedItem::remote_id`].
+    One(String),
 }
 
 /// A feed, unless it is not one or was disconnected. Asked for one item, it has that or none.
@@ -47,22 +52,22 @@ pub enum Items {
 /// # Errors
 /// If the database does not answer.
 pub async fn get(pool: &PgPool, id: IntegrationId, items: Items) -> Result<Option<Feed>, sqlx::Error> {
-    let channel: Option<(String, Option<String>, DateTime<Utc>)> = sqlx::query_as(
-        "SELECT name, url, connected_at FROM read.channels_v1
+    let channel: Option<(Uuid, String, Option<String>, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT organization_id, name, url, connected_at FROM read.channels_v1
          WHERE id = $1 AND platform = $2 AND status <> 'disconnected'",
     )
     .bind(id.uuid())
     .bind(PLATFORM)
     .fetch_optional(pool)
     .await?;
-    let Some((title, url, connected_at)) = channel else { return Ok(None) };
+    let Some((organization, title, url, connected_at)) = channel else { return Ok(None) };
     let only = match items {
         Items::Newest => None,
-        Items::One(post) => Some(post.uuid()),
+        Items::One(remote_id) => Some(remote_id),
     };
-    let rows: Vec<(Uuid, Json<Post>)> = sqlx::query_as(
-        "SELECT p.id, p.state FROM read.deliveries_v1 d JOIN read.posts_v1 p ON p.id = d.post_id
-         WHERE d.channel_id = $1 AND d.state = 'published' AND ($2::uuid IS NULL OR d.post_id = $2)
+    let rows: Vec<(Json<Post>,)> = sqlx::query_as(
+        "SELECT p.state FROM read.deliveries_v1 d JOIN read.posts_v1 p ON p.id = d.post_id
+         WHERE d.channel_id = $1 AND d.state = 'published' AND ($2::text IS NULL OR d.remote_id = $2)
          ORDER BY d.at DESC, d.post_id LIMIT $3",
     )
     .bind(id.uuid())
@@ -70,18 +75,20 @@ pub async fn get(pool: &PgPool, id: IntegrationId, items: Items) -> Result<Optio
     .bind(ITEMS_MAX)
     .fetch_all(pool)
     .await?;
-    let items = rows.into_iter().filter_map(|(post, state)| item(id, PostId::new(post), &state)).collect();
+    let tags = tags::named(pool, OrganizationId::new(organization)).await?;
+    let items = rows.iter().filter_map(|(post,)| item(id, post, &tags)).collect();
     Ok(Some(Feed { id, title, url, connected_at, items }))
 }
 
-fn item(channel: IntegrationId, id: PostId, post: &Post) -> Option<FeedItem> {
+fn item(channel: IntegrationId, post: &Post, tags: &BTreeMap<TagId, Tag>) -> Option<FeedItem> {
     let delivery = post.deliveries().get(&channel)?;
     let DeliveryState::Published { remote_id, url, at } = &delivery.state else { return None };
+    let composition = post.composition();
     Some(FeedItem {
-        id,
         remote_id: remote_id.clone(),
         url: url.clone(),
-        parts: post.composition().parts_for(channel)?,
+        parts: composition.parts_for(channel)?,
+        tags: composition.tags().iter().filter_map(|id| Some(tags.get(id)?.name.clone())).collect(),
         published_at: *at,
     })
 }

@@ -47,6 +47,7 @@ impl Projection for Posts {
             organization_id uuid NOT NULL,
             state text NOT NULL,
             at timestamptz NOT NULL,
+            remote_id text,
             PRIMARY KEY (post_id, channel_id)
         )";
     const INDEXES: &'static str = "
@@ -54,6 +55,7 @@ impl Projection for Posts {
         CREATE INDEX posts_newest ON posts (organization_id, created_at);
         CREATE INDEX posts_by_tag ON posts USING gin (tags);
         CREATE INDEX deliveries_by_channel ON deliveries (channel_id, at) WHERE state = 'published';
+        CREATE INDEX deliveries_by_remote_id ON deliveries (channel_id, remote_id);
         CREATE INDEX deliveries_by_day ON deliveries (organization_id, at)";
 
     fn filter(&self) -> Filter {

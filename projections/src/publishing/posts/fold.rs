@@ -84,6 +84,7 @@ struct DeliveryRow {
     state: &'static str,
     /// When it reached the state, or is due.
     at: DateTime<Utc>,
+    remote_id: Option<String>,
 }
 
 pub(super) async fn store(
@@ -150,6 +151,10 @@ fn delivery_rows(id: Uuid, post: &Post) -> impl Iterator<Item = DeliveryRow> {
             DeliveryState::Publishing { started_at, .. } => *started_at,
             DeliveryState::Published { at, .. } | DeliveryState::Failed { at, .. } => *at,
             DeliveryState::Unknown { since, .. } => *since,
+        },
+        remote_id: match &delivery.state {
+            DeliveryState::Published { remote_id, .. } => Some(remote_id.clone()),
+            _ => None,
         },
     })
 }

@@ -1,0 +1,106 @@
+//! Channels, posts, tags, feeds, the calendar's figures and the timeline over HTTP.
+
+mod activity;
+mod channels;
+mod feeds;
+mod history;
+mod input;
+mod overview;
+mod posts;
+mod retry;
+mod tags;
+mod times;
+mod views;
+
+use actix_web::http::{Method, StatusCode};
+use annals_commands::bus::CommandError;
+use utoipa::{OpenApi, openapi::OpenApi as Document};
+
+use crate::http::{Access, ApiError, Routes};
+
+/// The write side.
+pub fn commands(routes: &mut Routes) {
+    let channel = |action| Access::Right("integration", action);
+    routes.command(Method::POST, "/integrations/connect", channel("create"), channels::connect);
+    routes.command(Method::PUT, "/integrations/{id}", channel("update"), channels::rename);
+    routes.command(Method::PUT, "/integrations/{id}/group", channel("update"), channels::group);
+    routes.command(Method::POST, "/integrations/{id}/enable", channel("update"), channels::enable);
+    routes.command(Method::POST, "/integrations/{id}/disable", channel("update"), channels::disable);
+    routes.command(Method::DELETE, "/integrations/{id}", channel("delete"), channels::disconnect);
+
+    routes.command(Method::POST, "/posts", Access::Right("post", "create"), posts::create);
+    routes.command(Method::PUT, "/posts/{id}", Access::Right("post", "update"), posts::revise);
+    routes.command(Method::DELETE, "/posts/{id}", Access::Right("post", "delete"), posts::delete);
+    routes.command(Method::POST, "/posts/{id}/retry", Access::Right("post", "publish"), retry::retry);
+    routes.command(Method::POST, "/posts/tags", Access::Right("tag", "create"), tags::create);
+}
+
+/// The read side.
+pub fn queries(routes: &mut Routes) {
+    routes.query("/integrations", Access::Right("integration", "read"), channels::list);
+    routes.query("/integrations/customers", Access::Right("integration", "read"), channels::customers);
+    routes.query("/integrations/{id}", Access::Right("integration", "read"), channels::show);
+
+    routes.query("/posts", Access::Right("post", "read"), posts::list);
+    routes.query("/posts/tags", Access::Right("tag", "read"), tags::list);
+    routes.query("/posts/{id}", Access::Right("post", "read"), posts::show);
+    routes.query("/posts/{id}/history", Access::Right("post", "read"), history::history);
+
+    routes.query("/analytics/overview", Access::Right("analytics", "read"), overview::overview);
+    routes.query("/activity", Access::Right("activity", "read"), activity::list);
+
+    routes.root_query("/feeds/{feed}", Access::Anonymous, feeds::feed);
+    routes.root_query("/feeds/{feed}/items/{item}", Access::Anonymous, feeds::item);
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        channels::connect,
+        channels::rename,
+        channels::group,
+        channels::enable,
+        channels::disable,
+        channels::disconnect,
+        channels::list,
+        channels::customers,
+        channels::show,
+        posts::create,
+        posts::revise,
+        posts::delete,
+        posts::list,
+        posts::show,
+        retry::retry,
+        history::history,
+        tags::create,
+        tags::list,
+        overview::overview,
+        activity::list,
+        feeds::feed,
+        feeds::item,
+    ),
+    tags(
+        (name = "integrations", description = "Channels: accounts on platforms"),
+        (name = "posts", description = "Posts, their schedule and what became of them"),
+        (name = "analytics", description = "Figures and the timeline"),
+        (name = "feeds", description = "What the built-in platform serves to anyone"),
+    ),
+)]
+struct Documented;
+
+/// What the handlers say of themselves.
+pub fn document() -> Document {
+    Documented::openapi()
+}
+
+/// A command's refusal; a platform that is away is 503, all else as everywhere.
+fn failed(error: CommandError) -> ApiError {
+    match &error {
+        CommandError::Refused(refusal) if refusal.code() == "PLATFORM_UNAVAILABLE" => ApiError {
+            code: "PLATFORM_UNAVAILABLE",
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            ..ApiError::unavailable(refusal.to_string(), 30)
+        },
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,304 @@
+//! `/posts`: write, change, delete, list.
+
+use actix_web::web;
+use annals_commands::publishing::Posts as Commands;
+use annals_domain::{
+    kernel::{IntegrationId, OrganizationId, PostId, TagId, TimeZone, UserId},
+    publishing::{Post, PostStatus},
+};
+use annals_projections::{
+    Reader,
+    identity::Users,
+    publishing::{
+        Channels, Posts, Tags, channels, people,
+        posts::{self, Paging, PostFilter},
+        tags,
+    },
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{
+    failed,
+    input::{PostBody, member},
+    times::{self, End},
+    views::{ChannelName, Names, PostView},
+};
+use crate::{
+    http::{
+        Answer, ApiError, ApiResult, Body, Caller, FieldError, Page, Query, answer::Success,
+        own_writes::Reads,
+    },
+    state::AppState,
+};
+
+const PER_PAGE: u64 = 20;
+const PER_PAGE_MAX: u64 = 100;
+const PAGE_MAX: u64 = 100_000;
+/// Characters of a text to search for.
+const SEARCH_CHARS_MAX: usize = 200;
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeletedPost {
+    pub id: Uuid,
+    /// `deleted` (a draft), `cancelled` (scheduled) or `archived`: gone from the lists, and still on
+    /// the platforms where it was published.
+    pub status: &'static str,
+}
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct PostsQuery {
+    /// A day or a time: due then or later. With it, or with `endDate`, the order is by time; without, the newest first.
+    start_date: Option<String>,
+    /// A day (which is within) or a time (before which).
+    end_date: Option<String>,
+    /// Whose days are meant; the user's own if it is left out.
+    timezone: Option<String>,
+    /// One or several with commas between: `scheduled,failed`.
+    status: Option<String>,
+    /// A channel's id.
+    channel: Option<Uuid>,
+    /// A tag's id.
+    tag: Option<Uuid>,
+    /// A user's id.
+    author: Option<Uuid>,
+    /// Anywhere in the texts, without regard to case.
+    q: Option<String>,
+    /// From 1.
+    page: Option<u64>,
+    /// At most 100; 20 if it is left out.
+    per_page: Option<u64>,
+}
+
+/// Writes a post: keeps it as a draft, publishes it now, or schedules it.
+#[utoipa::path(
+    post, path = "/posts", tag = "posts", request_body = PostBody,
+    responses((status = 201, description = "The post", body = Success<PostView>)),
+)]
+pub(super) async fn create(
+    state: web::Data<AppState>,
+    caller: Caller,
+    Body(body): Body<PostBody>,
+) -> ApiResult {
+    let request = body.request(&state, &caller).await?;
+    let outcome = commands(&state).create(&caller.context, member(&caller), request).await.map_err(failed)?;
+    let Some(id) = outcome.value else { return Err(ApiError::not_found("post")) };
+    written(&state, &caller, id, Answer::created, outcome.receipt.position).await
+}
+
+/// Changes a draft or scheduled post: it will be as the body says.
+#[utoipa::path(
+    put, path = "/posts/{id}", tag = "posts", request_body = PostBody, params(("id" = Uuid, Path)),
+    responses((status = 200, description = "The post", body = Success<PostView>)),
+)]
+pub(super) async fn revise(
+    state: web::Data<AppState>,
+    caller: Caller,
+    id: web::Path<PostId>,
+    Body(body): Body<PostBody>,
+) -> ApiResult {
+    let request = body.request(&state, &caller).await?;
+    let outcome =
+        commands(&state).revise(&caller.context, member(&caller), *id, request).await.map_err(failed)?;
+    written(&state, &caller, *id, Answer::ok, outcome.receipt.position).await
+}
+
+/// Deletes a draft, cancels a scheduled post, takes anything else off the lists.
+#[utoipa::path(
+    delete, path = "/posts/{id}", tag = "posts", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "What became of it", body = Success<DeletedPost>)),
+)]
+pub(super) async fn delete(state: web::Data<AppState>, caller: Caller, id: web::Path<PostId>) -> ApiResult {
+    let outcome = commands(&state).delete(&caller.context, member(&caller), *id).await.map_err(failed)?;
+    let post = state.bus.load::<Post>(*id).await?.state;
+    let status = if !post.exists() {
+        "deleted"
+    } else if post.is_archived() {
+        "archived"
+    } else {
+        "cancelled"
+    };
+    Answer::ok(DeletedPost { id: id.uuid(), status }).position(outcome.receipt.position).respond()
+}
+
+/// The organization's posts: the calendar with dates, else the newest first.
+#[utoipa::path(
+    get, path = "/posts", tag = "posts", params(PostsQuery),
+    responses((status = 200, description = "A page of posts", body = Success<Vec<PostView>>)),
+)]
+pub(super) async fn list(
+    state: web::Data<AppState>,
+    caller: Caller,
+    Query(query): Query<PostsQuery>,
+) -> ApiResult {
+    let zone = times::zone(&state, caller.user_id, query.timezone.as_deref()).await?;
+    let (filter, paging) = query.filter(&zone).map_err(ApiError::validation)?;
+    let reader = readers(&state, &caller).await?;
+    let organization = caller.organization_id;
+    let (found, total) = posts::list(reader.pool(), organization, &filter, paging).await?;
+    let names = names(reader, organization, &found).await?;
+    let page: Vec<PostView> = found.iter().map(|post| view(post, &names)).collect();
+    Answer::ok(page).page(Page::of(total, paging.page, paging.per_page)).respond()
+}
+
+/// One post, with where it stands on each channel.
+#[utoipa::path(
+    get, path = "/posts/{id}", tag = "posts", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "The post", body = Success<PostView>)),
+)]
+pub(super) async fn show(state: web::Data<AppState>, caller: Caller, id: web::Path<PostId>) -> ApiResult {
+    let reader = readers(&state, &caller).await?;
+    let organization = caller.organization_id;
+    let found = posts::get(reader.pool(), organization, *id).await?;
+    let found = found.ok_or_else(|| ApiError::not_found("post"))?;
+    let names = names(reader, organization, std::slice::from_ref(&found)).await?;
+    Answer::ok(view(&found, &names)).version(found.version).respond()
+}
+
+pub(super) fn commands(state: &AppState) -> Commands {
+    Commands::new(state.bus.clone(), state.platforms.clone())
+}
+
+/// A command's answer: the post as the write side has it now.
+pub(super) async fn written(
+    state: &AppState,
+    caller: &Caller,
+    id: PostId,
+    answer: fn(PostView) -> Answer<PostView>,
+    position: u64,
+) -> ApiResult {
+    let loaded = state.bus.load::<Post>(id).await?;
+    let names = Names::of_written(&state.bus, caller.organization_id, &loaded.state).await?;
+    answer(PostView::of(id, &loaded.state, loaded.version, &names))
+        .position(position)
+        .version(loaded.version)
+        .respond()
+}
+
+/// All read models that a post's view is joined from.
+async fn readers<'s>(state: &'s AppState, who: &impl Reads) -> Result<&'s Reader, ApiError> {
+    state.reader_for::<Users>(who).await?;
+    state.reader_for::<Channels>(who).await?;
+    state.reader_for::<Tags>(who).await?;
+    state.reader_for::<Posts>(who).await
+}
+
+async fn names(
+    reader: &Reader,
+    organization: OrganizationId,
+    found: &[posts::PostView],
+) -> Result<Names, ApiError> {
+    let mut channel_ids: Vec<IntegrationId> =
+        found.iter().flat_map(|found| found.post.composition().channels()).collect();
+    channel_ids.sort_unstable();
+    channel_ids.dedup();
+    let authors: Vec<Uuid> = found.iter().map(|found| found.post.author().uuid()).collect();
+    let pool = reader.pool();
+    let channels = channels::named(pool, organization, &channel_ids).await?;
+    let tags = tags::named(pool, organization).await?;
+    Ok(Names {
+        channels: channels
+            .into_iter()
+            .map(|(id, channel)| (id, ChannelName { platform: channel.platform, name: channel.name }))
+            .collect(),
+        tags: tags.into_iter().map(|(id, tag)| (id, tag.into())).collect(),
+        people: people::names(pool, &authors).await?,
+    })
+}
+
+fn view(found: &posts::PostView, names: &Names) -> PostView {
+    PostView {
+        created_at: Some(found.created_at),
+        updated_at: Some(found.updated_at),
+        ..PostView::of(found.id, &found.post, found.version, names)
+    }
+}
+
+impl PostsQuery {
+    fn filter(&self, zone: &TimeZone) -> Result<(PostFilter, Paging), Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let mut moment = |field, text: Option<&String>, end| {
+            times::moment(field, text.map(String::as_str), zone, end).unwrap_or_else(|error| {
+                errors.push(error);
+                None
+            })
+        };
+        let from = moment("startDate", self.start_date.as_ref(), End::From);
+        let to = moment("endDate", self.end_date.as_ref(), End::To);
+        let statuses = statuses(self.status.as_deref()).unwrap_or_else(|error| {
+            errors.push(error);
+            Vec::new()
+        });
+        if self.q.as_ref().is_some_and(|q| q.chars().count() > SEARCH_CHARS_MAX) {
+            errors.push(FieldError::new("q", format!("must have at most {SEARCH_CHARS_MAX} characters")));
+        }
+        let (page, per_page) = (self.page.unwrap_or(1), self.per_page.unwrap_or(PER_PAGE));
+        if !(1..=PAGE_MAX).contains(&page) {
+            errors.push(FieldError::new("page", format!("must be between 1 and {PAGE_MAX}")));
+        }
+        if !(1..=PER_PAGE_MAX).contains(&per_page) {
+            errors.push(FieldError::new("perPage", format!("must be between 1 and {PER_PAGE_MAX}")));
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let filter = PostFilter {
+            from,
+            to,
+            statuses,
+            channel: self.channel.map(IntegrationId::new),
+            tag: self.tag.map(TagId::new),
+            author: self.author.map(UserId::new),
+            text: self.q.clone().filter(|q| !q.trim().is_empty()),
+        };
+        Ok((filter, Paging { page, per_page }))
+    }
+}
+
+fn statuses(text: Option<&str>) -> Result<Vec<PostStatus>, FieldError> {
+    let names = text.into_iter().flat_map(|text| text.split(',')).map(str::trim);
+    names
+        .filter(|name| !name.is_empty())
+        .map(|name| {
+            PostStatus::ALL.into_iter().find(|status| status.as_str() == name).ok_or_else(|| {
+                let all = PostStatus::ALL.map(PostStatus::as_str).join(", ");
+                FieldError::new("status", format!("must be of {all}"))
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(query: PostsQuery) -> Vec<String> {
+        let errors = query.filter(&TimeZone::default()).err().unwrap_or_default();
+        errors.into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn everything_wrong_with_a_query_is_said_at_once() {
+        let query = PostsQuery {
+            start_date: Some("soon".into()),
+            end_date: Some("later".into()),
+            status: Some("scheduled,lost".into()),
+            q: Some("x".repeat(201)),
+            page: Some(0),
+            per_page: Some(101),
+            ..PostsQuery::default()
+        };
+        assert_eq!(fields(query), ["startDate", "endDate", "status", "q", "page", "perPage"]);
+        assert_eq!(fields(PostsQuery::default()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn several_statuses_stand_between_commas() {
+        let both = statuses(Some("draft, partly_published")).ok();
+        assert_eq!(both, Some(vec![PostStatus::Draft, PostStatus::PartlyPublished]));
+        assert_eq!(statuses(None).ok(), Some(Vec::new()));
+    }
+}
