@@ -20,8 +20,11 @@ use super::{
 /// How long a checkpoint without rows may stay unwritten: other nodes' readers wait for it.
 const SKIP_WITHIN: Duration = Duration::from_millis(20);
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
-/// Between two tries to take over.
-const TAKE_OVER_PAUSE: Duration = Duration::from_millis(100);
+/// Between two tries to take over. It grows while readers hold the view: each try makes others wait.
+const TAKE_OVER_PAUSE_MIN: Duration = Duration::from_millis(50);
+const TAKE_OVER_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How often a build with parked keys looks whether they are gone or confirmed.
+const PARKED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a generation is no longer followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,7 @@ pub(super) struct Generation {
     /// Where the log's head was when the build last asked.
     goal: Option<u64>,
     take_over_at: Instant,
+    take_over_pause: Duration,
     told_parked: bool,
     applied_at: Option<DateTime<Utc>>,
     subscription: Subscription,
@@ -84,6 +88,7 @@ impl Generation {
             skipped_at: Instant::now(),
             goal: None,
             take_over_at: Instant::now(),
+            take_over_pause: TAKE_OVER_PAUSE_MIN,
             told_parked: false,
             applied_at: None,
             subscription,
@@ -256,10 +261,19 @@ impl Generation {
                 "a build has parked keys: replay them, or confirm that it may take over with them"
             );
         }
-        if let NotYet::Behind { live } = not_yet {
-            self.goal = Some(live);
-        }
-        self.take_over_at = Instant::now() + TAKE_OVER_PAUSE;
+        let pause = match not_yet {
+            NotYet::Behind { live } => {
+                self.goal = Some(live);
+                TAKE_OVER_PAUSE_MIN
+            }
+            NotYet::Parked => PARKED_PAUSE,
+            NotYet::Busy => {
+                let pause = self.take_over_pause;
+                self.take_over_pause = (pause * 2).min(TAKE_OVER_PAUSE_MAX);
+                pause
+            }
+        };
+        self.take_over_at = Instant::now() + pause;
         self.resubscribe();
         Ok(Step::Again)
     }

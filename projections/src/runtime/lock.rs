@@ -132,11 +132,13 @@ async fn take_over(
     let mut tx = connection.begin().await?;
     tx.execute("SET LOCAL lock_timeout = '2s'").await?;
     // The row locks wait for a transaction of the former leader and keep rebuild requests out.
-    sqlx::query("SELECT 1 FROM projection.versions WHERE name = $1 AND version = $2 FOR UPDATE")
-        .bind(name)
-        .bind(small(version))
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "SELECT 1 FROM projection.versions WHERE name = $1 AND version = $2 ORDER BY generation FOR UPDATE",
+    )
+    .bind(name)
+    .bind(small(version))
+    .execute(&mut *tx)
+    .await?;
     let rows = tables::rows(&mut tx, name, version, shape).await?;
     for row in rows.iter().filter(|row| row.state == State::Building && !row.same_shape) {
         tables::retire(&mut tx, name, version, row.generation).await?;

@@ -58,6 +58,8 @@ async fn connections_that_break_under_load_lose_nothing_and_double_nothing() {
     let switch = Switch::new("a");
     switch.delay_ms.store(1, Ordering::SeqCst);
     let running = Running::start::<1>(&node, &switch);
+    log.add("ada", 1).await;
+    log.caught_up::<1>().await;
     let writers = Writers::start(&log.store, 3, Duration::from_millis(1));
     let mut cut = 0;
     for _ in 0..25 {
@@ -74,7 +76,7 @@ async fn connections_that_break_under_load_lose_nothing_and_double_nothing() {
         .unwrap();
     }
     switch.delay_ms.store(0, Ordering::SeqCst);
-    let written = writers.stop().await;
+    let written = 1 + writers.stop().await;
     log.caught_up::<1>().await;
     running.stop().await;
     assert!(cut >= 25, "{cut} connections were cut");
