@@ -1,11 +1,17 @@
 //! Annals over HTTP, and the program `annals`.
 
+pub mod cli;
+pub mod config;
 pub mod health;
 pub mod http;
 pub mod identity;
+pub mod node;
 pub mod openapi;
+pub mod postgres;
 pub mod publishing;
 pub mod read_models;
 pub mod rights;
+pub mod secrets;
 pub mod server;
 pub mod state;
+pub mod telemetry;

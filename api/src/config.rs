@@ -1,0 +1,239 @@
+//! The one configuration: flags, environment, one documented file, in that order of precedence.
+//!
+//! `annals.example.toml` documents every key; a test holds it to this file.
+
+mod load;
+mod show;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+pub use load::{ConfigError, Flags, Loaded, load, without_password};
+pub use show::show;
+
+/// Settings as they hold, every source applied. Units are in the names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub data: PathBuf,
+    pub roles: Vec<NodeRole>,
+    /// How people reach this installation; `http://<listen>` if not given.
+    pub public_url: Option<Url>,
+    pub database: Database,
+    pub postgres: Postgres,
+    pub secrets: SecretKeys,
+    pub http: Http,
+    pub rate_limits: RateLimits,
+    pub outbound: Outbound,
+    pub log: Log,
+    pub telemetry: Telemetry,
+}
+
+/// What a node does; every node may do all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeRole {
+    /// Serves mutations.
+    Commands,
+    /// Serves queries.
+    Queries,
+    /// Projects, reacts to events, publishes what is due.
+    Workers,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// The private Postgres if not given.
+    pub url: Option<Hidden>,
+    pub connections_max: u32,
+    pub acquire_timeout_s: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Postgres {
+    pub bin: Option<PathBuf>,
+    pub connections_max: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretKeys {
+    pub master_key: Option<Hidden>,
+    pub former_master_keys: Vec<Hidden>,
+    pub token_key: Option<Hidden>,
+    pub pepper: Option<Hidden>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// 0: one per core.
+    pub workers: usize,
+    pub body_bytes_max: usize,
+    pub cors_origins: Vec<String>,
+    pub trusted_proxies: Vec<Network>,
+    pub read_your_writes_timeout_ms: u64,
+    pub shutdown_timeout_s: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimits {
+    pub enabled: bool,
+    pub anonymous_per_minute: u32,
+    pub auth_per_minute: u32,
+    pub user_per_minute: u32,
+    pub api_key_per_minute: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    /// Private addresses that URLs named by users may reach all the same.
+    pub allow_private: Vec<Network>,
+    pub timeout_s: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text in a terminal, JSON elsewhere.
+    Auto,
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    pub otlp_endpoint: Option<Url>,
+    pub sentry_dsn: Option<Hidden>,
+    pub service_name: String,
+}
+
+/// A range of addresses, written `10.0.0.0/8`; one address is a range of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network(pub ipnet::IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let one = |text: &str| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from).ok();
+        text.parse()
+            .ok()
+            .or_else(|| one(&text))
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not a range of addresses such as 10.0.0.0/8"))
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        network.0.to_string()
+    }
+}
+
+/// A text that must not be shown: it prints as `[hidden]`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(String);
+
+impl Hidden {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that uses it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[hidden]")
+    }
+}
+
+/// The settings whose values are never shown.
+pub const HIDDEN_KEYS: [&str; 6] = [
+    "database.url",
+    "secrets.master_key",
+    "secrets.former_master_keys",
+    "secrets.token_key",
+    "secrets.pepper",
+    "telemetry.sentry_dsn",
+];
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
+            data: PathBuf::from(".annals"),
+            roles: vec![NodeRole::Commands, NodeRole::Queries, NodeRole::Workers],
+            public_url: None,
+            database: Database { url: None, connections_max: 32, acquire_timeout_s: 10 },
+            postgres: Postgres { bin: None, connections_max: 100 },
+            secrets: SecretKeys {
+                master_key: None,
+                former_master_keys: Vec::new(),
+                token_key: None,
+                pepper: None,
+            },
+            http: Http {
+                workers: 0,
+                body_bytes_max: 1024 * 1024,
+                cors_origins: Vec::new(),
+                trusted_proxies: Vec::new(),
+                read_your_writes_timeout_ms: 5000,
+                shutdown_timeout_s: 30,
+            },
+            rate_limits: RateLimits {
+                enabled: true,
+                anonymous_per_minute: 100,
+                auth_per_minute: 5,
+                user_per_minute: 600,
+                api_key_per_minute: 100,
+            },
+            outbound: Outbound { allow_private: Vec::new(), timeout_s: 30 },
+            log: Log { filter: "info".to_string(), format: LogFormat::Auto },
+            telemetry: Telemetry {
+                otlp_endpoint: None,
+                sentry_dsn: None,
+                service_name: "annals".to_string(),
+            },
+        }
+    }
+}
+
+impl Config {
+    pub fn has_role(&self, role: NodeRole) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Where people reach this installation, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_string(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+
+}
+
+#[cfg(test)]
+mod tests;

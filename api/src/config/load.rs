@@ -1,0 +1,443 @@
+//! Putting the sources together, and errors that name the setting and where its value came from.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment, Metadata, Profile, Provider,
+    error::Kind,
+    providers::{Format as _, Serialized, Toml},
+    value::{Dict, Empty, Map, Num, Tag, Value},
+};
+
+use super::{Config, HIDDEN_KEYS};
+use crate::secrets::parse_key;
+
+/// Looked for in the working folder when no file is named.
+const FILE: &str = "annals.toml";
+const PREFIX: &str = "ANNALS_";
+/// Variables that start like settings and belong to the scripts and the tests.
+const NOT_SETTINGS: [&str; 5] = ["ANNALS_CONFIG", "ANNALS_PROFILE", "ANNALS_MAVEN_URL", "ANNALS_TEST_", "ANNALS_CI_"];
+
+const SOURCE_DEFAULT: &str = "default";
+const SOURCE_ENVIRONMENT: &str = "environment";
+const SOURCE_FLAGS: &str = "command line";
+
+/// Why the configuration does not hold; every message names a setting and its source.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}", .0.join("\n"))]
+    Invalid(Vec<String>),
+    #[error("the configuration file {} can't be read: {source}", .path.display())]
+    File { path: PathBuf, source: std::io::Error },
+}
+
+/// What the command line said: setting → value as text (`http.workers` → `2`).
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    pub config: Option<PathBuf>,
+    pub settings: Vec<(String, String)>,
+}
+
+/// The configuration, and where each value came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    /// By their keys.
+    pub settings: Vec<Setting>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub key: String,
+    pub value: String,
+    pub source: String,
+}
+
+/// Reads flags, the environment (`environment` is every variable) and the file.
+///
+/// # Errors
+/// All that is wrong at once: unknown keys, wrong types, values out of bounds.
+pub fn load(
+    flags: &Flags,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigError> {
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    let defaults = defaults();
+    let mut wrong = Vec::new();
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    if let Some(path) = file(flags, &environment)? {
+        figment = figment.merge(Toml::string(&read(&path)?));
+        // A file's mistakes are told by their own, with the file's name instead of its text's.
+        wrong.extend(unknown_keys(&path, &defaults)?);
+        if !wrong.is_empty() {
+            return Err(ConfigError::Invalid(wrong));
+        }
+        return finish(figment, Some(path), flags, &environment, &defaults);
+    }
+    finish(figment, None, flags, &environment, &defaults)
+}
+
+fn finish(
+    figment: Figment,
+    path: Option<PathBuf>,
+    flags: &Flags,
+    environment: &BTreeMap<String, String>,
+    defaults: &BTreeMap<String, Value>,
+) -> Result<Loaded, ConfigError> {
+    let file_name = path.map_or_else(|| FILE.to_string(), |path| path.display().to_string());
+    let mut wrong = Vec::new();
+    let from_environment = environment_settings(environment, defaults, &mut wrong);
+    let from_flags = flag_settings(flags, defaults, &mut wrong);
+    let figment = figment
+        .merge(Texts { source: SOURCE_ENVIRONMENT, settings: from_environment, defaults })
+        .merge(Texts { source: SOURCE_FLAGS, settings: from_flags, defaults });
+    let source = |key: &str| match figment.find_metadata(key).map(|metadata| metadata.name.as_ref()) {
+        Some(SOURCE_ENVIRONMENT) => environment_name_set(key, environment),
+        Some(SOURCE_FLAGS) => SOURCE_FLAGS.to_string(),
+        Some(name) if name.contains("TOML") => file_name.clone(),
+        _ => SOURCE_DEFAULT.to_string(),
+    };
+    if !wrong.is_empty() {
+        return Err(ConfigError::Invalid(wrong));
+    }
+    let config: Config = figment.extract().map_err(|errors| {
+        ConfigError::Invalid(errors.into_iter().map(|error| describe(&error, &source)).collect())
+    })?;
+    check(&config, &source)?;
+    let settings = defaults
+        .keys()
+        .map(|key| {
+            let value = figment.find_value(key).unwrap_or_else(|_| Value::from(""));
+            Setting { key: key.clone(), value: shown(key, &value), source: source(key) }
+        })
+        .collect();
+    Ok(Loaded { config, settings })
+}
+
+/// Bounds that a type does not say.
+fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result<(), ConfigError> {
+    let mut wrong = Vec::new();
+    let mut require = |holds: bool, key: &str, what: &str| {
+        if !holds {
+            wrong.push(format!("{key} ({}): {what}", source(key)));
+        }
+    };
+    require(!config.roles.is_empty(), "roles", "must name at least one of commands, queries, workers");
+    // The store's committers, its listener and the projections' leaders each hold one.
+    require((4..=1000).contains(&config.database.connections_max), "database.connections_max", "must be 4 to 1000");
+    require(
+        config.postgres.connections_max >= config.database.connections_max + 8,
+        "postgres.connections_max",
+        "must be at least 8 more than database.connections_max",
+    );
+    require((1..=600).contains(&config.database.acquire_timeout_s), "database.acquire_timeout_s", "must be 1 to 600");
+    require(config.http.workers <= 512, "http.workers", "must be at most 512");
+    require(
+        (1024..=64 * 1024 * 1024).contains(&config.http.body_bytes_max),
+        "http.body_bytes_max",
+        "must be 1024 to 67108864",
+    );
+    require(
+        config.http.read_your_writes_timeout_ms <= 60_000,
+        "http.read_your_writes_timeout_ms",
+        "must be at most 60000",
+    );
+    require((1..=600).contains(&config.http.shutdown_timeout_s), "http.shutdown_timeout_s", "must be 1 to 600");
+    require((1..=300).contains(&config.outbound.timeout_s), "outbound.timeout_s", "must be 1 to 300");
+    for (key, limit) in [
+        ("rate_limits.anonymous_per_minute", config.rate_limits.anonymous_per_minute),
+        ("rate_limits.auth_per_minute", config.rate_limits.auth_per_minute),
+        ("rate_limits.user_per_minute", config.rate_limits.user_per_minute),
+        ("rate_limits.api_key_per_minute", config.rate_limits.api_key_per_minute),
+    ] {
+        require(limit > 0, key, "must be at least 1; set rate_limits.enabled = false for no limits");
+    }
+    if let Some(url) = &config.public_url {
+        require(matches!(url.scheme(), "http" | "https"), "public_url", "must start with http:// or https://");
+    }
+    if let Some(url) = &config.database.url {
+        let is_postgres = ["postgres://", "postgresql://"].iter().any(|start| url.reveal().starts_with(start));
+        require(is_postgres, "database.url", "must start with postgres:// or postgresql://");
+    }
+    let keys = &config.secrets;
+    for (key, value) in [
+        ("secrets.master_key", keys.master_key.as_slice()),
+        ("secrets.former_master_keys", keys.former_master_keys.as_slice()),
+        ("secrets.token_key", keys.token_key.as_slice()),
+        ("secrets.pepper", keys.pepper.as_slice()),
+    ]
+    .into_iter()
+    .flat_map(|(key, values)| values.iter().map(move |value| (key, value)))
+    {
+        if let Err(why) = parse_key(value.reveal()) {
+            require(false, key, &why);
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
+}
+
+fn file(
+    flags: &Flags,
+    environment: &BTreeMap<String, String>,
+) -> Result<Option<PathBuf>, ConfigError> {
+    if let Some(path) = &flags.config {
+        return Ok(Some(path.clone()));
+    }
+    if let Some(path) = environment.get("ANNALS_CONFIG") {
+        return Ok(Some(PathBuf::from(path)));
+    }
+    Ok(Some(PathBuf::from(FILE)).filter(|path| path.is_file()))
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.to_path_buf(), source })
+}
+
+/// Every setting with its default, by its dotted key.
+pub(super) fn defaults() -> BTreeMap<String, Value> {
+    let mut leaves = BTreeMap::new();
+    if let Ok(value) = Value::serialize(Config::default())
+        && let Some(dict) = value.into_dict()
+    {
+        collect("", dict, &mut leaves);
+    }
+    leaves
+}
+
+fn collect(prefix: &str, dict: Dict, leaves: &mut BTreeMap<String, Value>) {
+    for (name, value) in dict {
+        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match value {
+            Value::Dict(_, dict) => collect(&key, dict, leaves),
+            leaf => {
+                leaves.insert(key, leaf);
+            }
+        }
+    }
+}
+
+/// `http.workers` → `ANNALS_HTTP_WORKERS`.
+pub(super) fn environment_name(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+/// The variable that gave a setting its value.
+fn environment_name_set(key: &str, environment: &BTreeMap<String, String>) -> String {
+    let own = environment_name(key);
+    if key == "database.url" && !environment.contains_key(&own) { "DATABASE_URL".to_string() } else { own }
+}
+
+fn environment_settings(
+    environment: &BTreeMap<String, String>,
+    defaults: &BTreeMap<String, Value>,
+    wrong: &mut Vec<String>,
+) -> BTreeMap<String, String> {
+    let by_name: BTreeMap<String, &String> =
+        defaults.keys().map(|key| (environment_name(key), key)).collect();
+    let mut settings = BTreeMap::new();
+    if let Some(url) = environment.get("DATABASE_URL").filter(|url| !url.is_empty()) {
+        settings.insert("database.url".to_string(), url.clone());
+    }
+    for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+        if NOT_SETTINGS.iter().any(|other| name.starts_with(other)) {
+            continue;
+        }
+        match by_name.get(name) {
+            // Compose files pass what is not set as an empty text.
+            Some(_) if value.is_empty() => {}
+            Some(key) => {
+                settings.insert((*key).clone(), value.clone());
+            }
+            None => wrong.push(format!("{name} (environment): there is no such setting; annals config lists them")),
+        }
+    }
+    settings
+}
+
+fn flag_settings(
+    flags: &Flags,
+    defaults: &BTreeMap<String, Value>,
+    wrong: &mut Vec<String>,
+) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    for (key, value) in &flags.settings {
+        if defaults.contains_key(key) {
+            settings.insert(key.clone(), value.clone());
+        } else {
+            wrong.push(format!("{key} ({SOURCE_FLAGS}): there is no such setting; annals config lists them"));
+        }
+    }
+    settings
+}
+
+/// Keys of the file that are no settings, each by its full name.
+fn unknown_keys(path: &Path, defaults: &BTreeMap<String, Value>) -> Result<Vec<String>, ConfigError> {
+    let text = read(path)?;
+    let table: toml::Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => {
+            return Ok(vec![format!("{}: {}", path.display(), error.to_string().trim())]);
+        }
+    };
+    let mut keys = Vec::new();
+    dotted("", &table, &mut keys);
+    let is_known =
+        |key: &String| defaults.contains_key(key) || defaults.keys().any(|known| known.starts_with(&format!("{key}.")));
+    Ok(keys
+        .into_iter()
+        .filter(|key| !is_known(key))
+        .map(|key| format!("{key} ({}): there is no such setting; annals config lists them", path.display()))
+        .collect())
+}
+
+fn dotted(prefix: &str, table: &toml::Table, keys: &mut Vec<String>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match value {
+            toml::Value::Table(table) => dotted(&key, table, keys),
+            _ => keys.push(key),
+        }
+    }
+}
+
+/// Settings that were given as text, with the type that their default has.
+struct Texts<'a> {
+    source: &'static str,
+    settings: BTreeMap<String, String>,
+    defaults: &'a BTreeMap<String, Value>,
+}
+
+impl Provider for Texts<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source)
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut root = Dict::new();
+        for (key, text) in &self.settings {
+            let value = typed(text, self.defaults.get(key));
+            let nested = figment::util::nest(key, value);
+            if let Some(dict) = nested.into_dict() {
+                merge(&mut root, dict);
+            }
+        }
+        Ok(Map::from([(Profile::Default, root)]))
+    }
+}
+
+fn merge(into: &mut Dict, from: Dict) {
+    for (name, value) in from {
+        match (into.get_mut(&name), value) {
+            (Some(Value::Dict(_, into)), Value::Dict(_, from)) => merge(into, from),
+            (_, value) => {
+                into.insert(name, value);
+            }
+        }
+    }
+}
+
+/// A text as its setting's type; a text that does not fit stays one, and extraction refuses it.
+fn typed(text: &str, default: Option<&Value>) -> Value {
+    match default {
+        Some(Value::Num(..)) => text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from),
+        Some(Value::Bool(..)) => match text {
+            "true" | "on" | "yes" | "1" => Value::from(true),
+            "false" | "off" | "no" | "0" => Value::from(false),
+            _ => Value::from(text),
+        },
+        Some(Value::Array(..)) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::Array(Tag::Default, items.map(Value::from).collect())
+        }
+        _ => Value::from(text),
+    }
+}
+
+/// One error in words: setting, source, what was wanted and what was given (unless it is hidden).
+fn describe(error: &figment::Error, source: &impl Fn(&str) -> String) -> String {
+    // A list's element has its number as the last part of the path.
+    let parts: Vec<&str> =
+        error.path.iter().map(String::as_str).filter(|part| part.parse::<usize>().is_err()).collect();
+    let key = parts.join(".");
+    let hidden = HIDDEN_KEYS.contains(&key.as_str());
+    let what = match &error.kind {
+        Kind::InvalidType(given, wanted) if hidden => format!("must be {wanted}, not {}", kind_of(given)),
+        Kind::InvalidType(given, wanted) => format!("must be {wanted}, not {given}"),
+        Kind::InvalidValue(given, wanted) if !hidden => format!("must be {wanted}, not {given}"),
+        Kind::UnknownVariant(given, wanted) => format!("must be one of {}, not {given}", wanted.join(", ")),
+        Kind::UnknownField(field, _) => format!("{field} is no such setting"),
+        Kind::Message(message) if !hidden => message.clone(),
+        _ if hidden => "the value does not fit".to_string(),
+        kind => kind.to_string(),
+    };
+    format!("{key} ({}): {what}", source(&key))
+}
+
+fn kind_of(actual: &figment::error::Actual) -> &'static str {
+    use figment::error::Actual;
+    match actual {
+        Actual::Bool(_) => "a boolean",
+        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "a number",
+        Actual::Seq => "a list",
+        Actual::Map => "a table",
+        _ => "that",
+    }
+}
+
+/// A value as the documented file would write it.
+fn shown(key: &str, value: &Value) -> String {
+    let is_empty = match value {
+        Value::Empty(..) => true,
+        Value::Array(_, items) => items.is_empty(),
+        _ => false,
+    };
+    if HIDDEN_KEYS.contains(&key) && !is_empty {
+        return match value.as_str() {
+            // The address of a database helps, its password is nobody's business.
+            Some(url) if key == "database.url" => without_password(url),
+            _ => "[hidden]".to_string(),
+        };
+    }
+    match value {
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Bool(_, yes) => yes.to_string(),
+        Value::Char(_, letter) => format!("{letter:?}"),
+        Value::Num(_, number) => number_shown(*number),
+        Value::Empty(_, Empty::None | Empty::Unit) => "(not set)".to_string(),
+        Value::Array(_, items) => {
+            format!("[{}]", items.iter().map(|item| shown("", item)).collect::<Vec<_>>().join(", "))
+        }
+        Value::Dict(..) => "{…}".to_string(),
+    }
+}
+
+fn number_shown(number: Num) -> String {
+    match (number.to_u128(), number.to_i128(), number.to_f64()) {
+        (Some(number), ..) => number.to_string(),
+        (_, Some(number), _) => number.to_string(),
+        (.., Some(number)) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// A database's URL with its password, wherever it stands in it, hidden.
+pub fn without_password(url: &str) -> String {
+    let Ok(mut url) = url::Url::parse(url) else { return "[hidden]".to_string() };
+    if url.password().is_some() && url.set_password(Some("hidden")).is_err() {
+        return "[hidden]".to_string();
+    }
+    let pairs: Vec<(String, String)> = url
+        .query_pairs()
+        .map(|(name, value)| {
+            let secret = name.contains("password");
+            (name.to_string(), if secret { "hidden".to_string() } else { value.to_string() })
+        })
+        .collect();
+    if !pairs.is_empty() {
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    url.to_string()
+}
