@@ -94,9 +94,10 @@ impl ConfigArgs {
 /// The configuration with this process's environment.
 fn load(flags: &Flags) -> anyhow::Result<Loaded> {
     // A variable that is no text can't be a setting of ours.
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    config::load(flags, environment).map_err(|error| anyhow::Error::new(error).context("the configuration does not hold"))
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(flags, environment)
+        .map_err(|error| anyhow::Error::new(error).context("the configuration does not hold"))
 }
 
 /// Roles as the configuration writes them.

@@ -27,6 +27,7 @@ pub struct Config {
     pub secrets: SecretKeys,
     pub http: Http,
     pub rate_limits: RateLimits,
+    pub rights: Rights,
     pub outbound: Outbound,
     pub log: Log,
     pub telemetry: Telemetry,
@@ -66,7 +67,7 @@ pub struct SecretKeys {
     pub master_key: Option<Hidden>,
     pub former_master_keys: Vec<Hidden>,
     pub token_key: Option<Hidden>,
-    pub pepper: Option<Hidden>,
+    pub former_token_keys: Vec<Hidden>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,6 +78,7 @@ pub struct Http {
     pub body_bytes_max: usize,
     pub cors_origins: Vec<String>,
     pub trusted_proxies: Vec<Network>,
+    pub request_timeout_s: u64,
     pub read_your_writes_timeout_ms: u64,
     pub shutdown_timeout_s: u64,
 }
@@ -89,14 +91,24 @@ pub struct RateLimits {
     pub auth_per_minute: u32,
     pub user_per_minute: u32,
     pub api_key_per_minute: u32,
+    /// At most 3 calls within a second and 20 within ten, besides.
+    pub bursts_bounded: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rights {
+    /// A casbin policy instead of the built-in one.
+    pub policy: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outbound {
-    /// Private addresses that URLs named by users may reach all the same.
-    pub allow_private: Vec<Network>,
-    pub timeout_s: u64,
+    /// Plain `http` and private addresses everywhere, in URLs that users name.
+    pub allow_private: bool,
+    /// Hosts that may be private and speak plain `http`: `localhost:2583`.
+    pub allow_hosts: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -175,7 +187,7 @@ pub const HIDDEN_KEYS: [&str; 6] = [
     "secrets.master_key",
     "secrets.former_master_keys",
     "secrets.token_key",
-    "secrets.pepper",
+    "secrets.former_token_keys",
     "telemetry.sentry_dsn",
 ];
 
@@ -192,13 +204,14 @@ impl Default for Config {
                 master_key: None,
                 former_master_keys: Vec::new(),
                 token_key: None,
-                pepper: None,
+                former_token_keys: Vec::new(),
             },
             http: Http {
                 workers: 0,
                 body_bytes_max: 1024 * 1024,
                 cors_origins: Vec::new(),
                 trusted_proxies: Vec::new(),
+                request_timeout_s: 30,
                 read_your_writes_timeout_ms: 5000,
                 shutdown_timeout_s: 30,
             },
@@ -208,8 +221,10 @@ impl Default for Config {
                 auth_per_minute: 5,
                 user_per_minute: 600,
                 api_key_per_minute: 100,
+                bursts_bounded: false,
             },
-            outbound: Outbound { allow_private: Vec::new(), timeout_s: 30 },
+            rights: Rights { policy: None },
+            outbound: Outbound { allow_private: false, allow_hosts: Vec::new() },
             log: Log { filter: "info".to_string(), format: LogFormat::Auto },
             telemetry: Telemetry {
                 otlp_endpoint: None,
@@ -232,7 +247,6 @@ impl Config {
             None => format!("http://{}", self.listen),
         }
     }
-
 }
 
 #[cfg(test)]

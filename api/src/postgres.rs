@@ -115,6 +115,7 @@ pub struct PrivatePostgres {
     connect: PgConnectOptions,
     bin: PathBuf,
     cluster: PathBuf,
+    socket_folder: PathBuf,
     origin: Origin,
     /// Held for as long as Postgres runs: two data folders could name one cluster (a copied link).
     _cluster_lock: FolderLock,
@@ -153,11 +154,13 @@ impl PrivatePostgres {
             duration_ms = started.elapsed().as_millis(),
             "the private postgres is ready"
         );
+        let socket_folder = postmaster.socket_folder.clone();
         Ok(Self {
             supervisor: supervisor::Supervisor::watch(launch, postmaster),
             connect: connect.database(ROLE),
             bin: bin.folder,
             cluster: place.cluster,
+            socket_folder,
             origin,
             _cluster_lock: cluster_lock,
         })
@@ -192,7 +195,12 @@ impl PrivatePostgres {
     /// # Errors
     /// If the process does not end.
     pub async fn stop(self) -> Result<(), PostgresError> {
-        self.supervisor.stop().await
+        self.supervisor.stop().await?;
+        // An empty folder in /tmp is litter; the next start makes it again.
+        if let Err(error) = std::fs::remove_dir(&self.socket_folder) {
+            tracing::debug!(path = %self.socket_folder.display(), %error, "the socket folder stays");
+        }
+        Ok(())
     }
 }
 

@@ -40,10 +40,11 @@ impl Secrets {
     pub fn open(data: &Path) -> Result<Self, SecretsError> {
         let folder = data.join("secrets");
         if !folder.is_dir() {
-            fs::DirBuilder::new()
-                .mode(0o700)
-                .create(&folder)
-                .map_err(|source| SecretsError::Io { what: "can't make", path: folder.clone(), source })?;
+            fs::DirBuilder::new().mode(0o700).create(&folder).map_err(|source| SecretsError::Io {
+                what: "can't make",
+                path: folder.clone(),
+                source,
+            })?;
         }
         Ok(Self { folder })
     }
@@ -66,14 +67,6 @@ impl Secrets {
     /// As [`Secrets::key`].
     pub fn token_key(&self) -> Result<[u8; 32], SecretsError> {
         self.key("token.key")
-    }
-
-    /// Goes into every password's hash.
-    ///
-    /// # Errors
-    /// As [`Secrets::key`].
-    pub fn pepper(&self) -> Result<[u8; 32], SecretsError> {
-        self.key("pepper")
     }
 
     /// Opens the private Postgres.
@@ -112,7 +105,11 @@ impl Secrets {
         remove_if_there(&next)?;
         write_new(&next, &hex::encode(random_key()?))?;
         let path = self.folder.join("master.key");
-        fs::rename(&next, &path).map_err(|source| SecretsError::Io { what: "can't replace", path, source })?;
+        fs::rename(&next, &path).map_err(|source| SecretsError::Io {
+            what: "can't replace",
+            path,
+            source,
+        })?;
         sync_folder(&self.folder)
     }
 
@@ -187,12 +184,8 @@ fn write_new(path: &Path, text: &str) -> Result<(), SecretsError> {
     let failed = |source| SecretsError::Io { what: "can't write", path: path.to_path_buf(), source };
     let unfinished = path.with_extension("unfinished");
     remove_if_there(&unfinished)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&unfinished)
-        .map_err(failed)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).map_err(failed)?;
     writeln!(file, "{text}").map_err(failed)?;
     file.sync_all().map_err(failed)?;
     fs::rename(&unfinished, path).map_err(failed)?;
@@ -209,9 +202,11 @@ fn remove_if_there(path: &Path) -> Result<(), SecretsError> {
 }
 
 fn sync_folder(folder: &Path) -> Result<(), SecretsError> {
-    fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| SecretsError::Io { what: "can't write", path: folder.to_path_buf(), source })
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| SecretsError::Io {
+        what: "can't write",
+        path: folder.to_path_buf(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -239,13 +234,13 @@ mod tests {
     #[test]
     fn a_secret_that_others_can_read_or_that_was_cut_short_is_refused() {
         let (_data, secrets) = secrets();
-        secrets.pepper().expect("is made");
-        let path = secrets.folder().join("pepper");
+        secrets.token_key().expect("is made");
+        let path = secrets.folder().join("token.key");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("changes");
-        assert!(matches!(secrets.pepper(), Err(SecretsError::NotPrivate { .. })));
+        assert!(matches!(secrets.token_key(), Err(SecretsError::NotPrivate { .. })));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("changes");
         fs::write(&path, "00ff\n").expect("writes");
-        assert!(matches!(secrets.pepper(), Err(SecretsError::Damaged { .. })));
+        assert!(matches!(secrets.token_key(), Err(SecretsError::Damaged { .. })));
     }
 
     #[test]

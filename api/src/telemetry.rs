@@ -39,7 +39,8 @@ pub fn start(config: &Config) -> anyhow::Result<Telemetry> {
     } else {
         lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     };
-    let traces = config.telemetry.otlp_endpoint.as_ref().map(|url| exporter(config, url.as_str())).transpose()?;
+    let traces =
+        config.telemetry.otlp_endpoint.as_ref().map(|url| exporter(config, url.as_str())).transpose()?;
     let sentry = config
         .telemetry
         .sentry_dsn
@@ -56,9 +57,8 @@ pub fn start(config: &Config) -> anyhow::Result<Telemetry> {
             anyhow::Ok(sentry::init(options))
         })
         .transpose()?;
-    let spans = traces
-        .as_ref()
-        .map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("annals")));
+    let spans =
+        traces.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("annals")));
     let errors = sentry.as_ref().map(|_| sentry::integrations::tracing::layer());
     tracing_subscriber::registry()
         .with(filter)

@@ -70,10 +70,16 @@ impl Installation {
 fn data_folder(config: &Config) -> anyhow::Result<PathBuf> {
     let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
     if !config.data.is_dir() {
-        fs::DirBuilder::new().recursive(true).mode(mode).create(&config.data)
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(&config.data)
             .with_context(|| format!("the data folder {} can't be made", config.data.display()))?;
     }
-    config.data.canonicalize().with_context(|| format!("the data folder {} can't be found", config.data.display()))
+    config
+        .data
+        .canonicalize()
+        .with_context(|| format!("the data folder {} can't be found", config.data.display()))
 }
 
 fn given(url: &str) -> anyhow::Result<PgConnectOptions> {
@@ -89,7 +95,8 @@ async fn pool(config: &Config, connect: PgConnectOptions) -> anyhow::Result<PgPo
         .connect_with(connect.application_name("annals"))
         .await
         .with_context(|| format!("the database {name} on {host} does not answer"))?;
-    let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&pool).await?;
+    let version: i32 =
+        sqlx::query_scalar("SELECT current_setting('server_version_num')::int").fetch_one(&pool).await?;
     let major_min = i32::try_from(postgres::MAJOR_MIN)?;
     anyhow::ensure!(
         version / 10_000 >= major_min,

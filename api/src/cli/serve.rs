@@ -55,7 +55,14 @@ impl Serve {
             // What was started of Postgres goes on; the next start adopts it.
             () = stop.asked() => return Ok(()),
         };
-        let node = match Node::start(&mut config, &installation.secrets, &installation.data, installation.pool.clone()).await {
+        let node = match Node::start(
+            &mut config,
+            &installation.secrets,
+            &installation.data,
+            installation.pool.clone(),
+        )
+        .await
+        {
             Ok(node) => node,
             Err(error) => {
                 installation.close().await?;

@@ -19,7 +19,8 @@ use crate::secrets::parse_key;
 const FILE: &str = "annals.toml";
 const PREFIX: &str = "ANNALS_";
 /// Variables that start like settings and belong to the scripts and the tests.
-const NOT_SETTINGS: [&str; 5] = ["ANNALS_CONFIG", "ANNALS_PROFILE", "ANNALS_MAVEN_URL", "ANNALS_TEST_", "ANNALS_CI_"];
+const NOT_SETTINGS: [&str; 5] =
+    ["ANNALS_CONFIG", "ANNALS_PROFILE", "ANNALS_MAVEN_URL", "ANNALS_TEST_", "ANNALS_CI_"];
 
 const SOURCE_DEFAULT: &str = "default";
 const SOURCE_ENVIRONMENT: &str = "environment";
@@ -127,13 +128,21 @@ fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result<(), Config
     };
     require(!config.roles.is_empty(), "roles", "must name at least one of commands, queries, workers");
     // The store's committers, its listener and the projections' leaders each hold one.
-    require((4..=1000).contains(&config.database.connections_max), "database.connections_max", "must be 4 to 1000");
+    require(
+        (4..=1000).contains(&config.database.connections_max),
+        "database.connections_max",
+        "must be 4 to 1000",
+    );
     require(
         config.postgres.connections_max >= config.database.connections_max + 8,
         "postgres.connections_max",
         "must be at least 8 more than database.connections_max",
     );
-    require((1..=600).contains(&config.database.acquire_timeout_s), "database.acquire_timeout_s", "must be 1 to 600");
+    require(
+        (1..=600).contains(&config.database.acquire_timeout_s),
+        "database.acquire_timeout_s",
+        "must be 1 to 600",
+    );
     require(config.http.workers <= 512, "http.workers", "must be at most 512");
     require(
         (1024..=64 * 1024 * 1024).contains(&config.http.body_bytes_max),
@@ -145,8 +154,11 @@ fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result<(), Config
         "http.read_your_writes_timeout_ms",
         "must be at most 60000",
     );
-    require((1..=600).contains(&config.http.shutdown_timeout_s), "http.shutdown_timeout_s", "must be 1 to 600");
-    require((1..=300).contains(&config.outbound.timeout_s), "outbound.timeout_s", "must be 1 to 300");
+    require(
+        (1..=600).contains(&config.http.shutdown_timeout_s),
+        "http.shutdown_timeout_s",
+        "must be 1 to 600",
+    );
     for (key, limit) in [
         ("rate_limits.anonymous_per_minute", config.rate_limits.anonymous_per_minute),
         ("rate_limits.auth_per_minute", config.rate_limits.auth_per_minute),
@@ -155,11 +167,22 @@ fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result<(), Config
     ] {
         require(limit > 0, key, "must be at least 1; set rate_limits.enabled = false for no limits");
     }
+    require((1..=600).contains(&config.http.request_timeout_s), "http.request_timeout_s", "must be 1 to 600");
+    for host in &config.outbound.allow_hosts {
+        if let Err(error) = host.parse::<annals_adapters::net::AllowedHost>() {
+            require(false, "outbound.allow_hosts", &error.to_string());
+        }
+    }
     if let Some(url) = &config.public_url {
-        require(matches!(url.scheme(), "http" | "https"), "public_url", "must start with http:// or https://");
+        require(
+            matches!(url.scheme(), "http" | "https"),
+            "public_url",
+            "must start with http:// or https://",
+        );
     }
     if let Some(url) = &config.database.url {
-        let is_postgres = ["postgres://", "postgresql://"].iter().any(|start| url.reveal().starts_with(start));
+        let is_postgres =
+            ["postgres://", "postgresql://"].iter().any(|start| url.reveal().starts_with(start));
         require(is_postgres, "database.url", "must start with postgres:// or postgresql://");
     }
     let keys = &config.secrets;
@@ -167,7 +190,7 @@ fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result<(), Config
         ("secrets.master_key", keys.master_key.as_slice()),
         ("secrets.former_master_keys", keys.former_master_keys.as_slice()),
         ("secrets.token_key", keys.token_key.as_slice()),
-        ("secrets.pepper", keys.pepper.as_slice()),
+        ("secrets.former_token_keys", keys.former_token_keys.as_slice()),
     ]
     .into_iter()
     .flat_map(|(key, values)| values.iter().map(move |value| (key, value)))
@@ -179,10 +202,7 @@ fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result<(), Config
     if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
 }
 
-fn file(
-    flags: &Flags,
-    environment: &BTreeMap<String, String>,
-) -> Result<Option<PathBuf>, ConfigError> {
+fn file(flags: &Flags, environment: &BTreeMap<String, String>) -> Result<Option<PathBuf>, ConfigError> {
     if let Some(path) = &flags.config {
         return Ok(Some(path.clone()));
     }
@@ -251,7 +271,8 @@ fn environment_settings(
             Some(key) => {
                 settings.insert((*key).clone(), value.clone());
             }
-            None => wrong.push(format!("{name} (environment): there is no such setting; annals config lists them")),
+            None => wrong
+                .push(format!("{name} (environment): there is no such setting; annals config lists them")),
         }
     }
     settings
@@ -284,8 +305,9 @@ fn unknown_keys(path: &Path, defaults: &BTreeMap<String, Value>) -> Result<Vec<S
     };
     let mut keys = Vec::new();
     dotted("", &table, &mut keys);
-    let is_known =
-        |key: &String| defaults.contains_key(key) || defaults.keys().any(|known| known.starts_with(&format!("{key}.")));
+    let is_known = |key: &String| {
+        defaults.contains_key(key) || defaults.keys().any(|known| known.starts_with(&format!("{key}.")))
+    };
     Ok(keys
         .into_iter()
         .filter(|key| !is_known(key))

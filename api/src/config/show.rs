@@ -5,13 +5,11 @@ use super::load::{Loaded, environment_name};
 /// A table for a person, one setting per line, secrets hidden.
 pub fn show(loaded: &Loaded) -> String {
     let width = |of: fn(&super::load::Setting) -> usize| loaded.settings.iter().map(of).max().unwrap_or(0);
-    let (keys, values) = (width(|setting| setting.key.len()), width(|setting| setting.value.chars().count()).min(48));
+    let (keys, values) =
+        (width(|setting| setting.key.len()), width(|setting| setting.value.chars().count()).min(48));
     let mut text = String::new();
     for setting in &loaded.settings {
-        text.push_str(&format!(
-            "{:keys$}  {:values$}  {}\n",
-            setting.key, setting.value, setting.source
-        ));
+        text.push_str(&format!("{:keys$}  {:values$}  {}\n", setting.key, setting.value, setting.source));
     }
     text.push_str(&format!(
         "\nA setting is given by --set {key}=VALUE, by {name}, or in annals.toml \

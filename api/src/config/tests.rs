@@ -52,12 +52,12 @@ fn lists_and_switches_are_written_plainly_in_the_environment() {
     let variables = [
         ("ANNALS_ROLES", "commands, queries"),
         ("ANNALS_RATE_LIMITS_ENABLED", "off"),
-        ("ANNALS_OUTBOUND_ALLOW_PRIVATE", "127.0.0.0/8,::1/128"),
+        ("ANNALS_HTTP_TRUSTED_PROXIES", "127.0.0.0/8,::1"),
     ];
     let config = load(&Flags::default(), environment(&variables)).expect("loads").config;
     assert_eq!(config.roles, [NodeRole::Commands, NodeRole::Queries]);
     assert!(!config.rate_limits.enabled);
-    assert_eq!(config.outbound.allow_private.len(), 2);
+    assert_eq!(config.http.trusted_proxies.len(), 2);
 }
 
 #[test]
@@ -76,9 +76,16 @@ fn a_wrong_value_is_refused_with_its_key_and_its_source() {
     assert!(text.contains("listen (command line)"), "{text}");
     let text = refusal(&flags(&[("roles", "commands,readers")]), &[]);
     assert!(text.contains("roles (command line)") && text.contains("readers"), "{text}");
+    let text = refusal(&flags(&[("outbound.allow_hosts", "pds.internal,http://x/y")]), &[]);
+    assert!(text.contains("outbound.allow_hosts (command line)") && text.contains("http://x/y"), "{text}");
+    let text = refusal(&flags(&[("http.trusted_proxies", "10.0.0.0/33")]), &[]);
+    assert!(text.contains("http.trusted_proxies (command line)") && text.contains("10.0.0.0/33"), "{text}");
     let (file, given) = in_file("[http]\nbody_bytes_max = \"big\"\n");
     let text = refusal(&given, &[]);
-    assert!(text.contains("http.body_bytes_max") && text.contains(&file.path().display().to_string()), "{text}");
+    assert!(
+        text.contains("http.body_bytes_max") && text.contains(&file.path().display().to_string()),
+        "{text}"
+    );
     let text = refusal(&flags(&[("http.body_bytes_max", "3")]), &[]);
     assert!(text.contains("http.body_bytes_max (command line): must be 1024 to 67108864"), "{text}");
 }
@@ -115,11 +122,11 @@ fn secrets_are_never_shown_not_even_in_errors() {
     assert!(text.contains("db.example.org"), "{text}");
     assert!(text.contains("DATABASE_URL"), "{text}");
     assert!(!format!("{:?}", loaded.config).contains("hunter2"));
-    let text = refusal(&Flags::default(), &[("ANNALS_SECRETS_PEPPER", "hunter2")]);
-    assert!(text.contains("secrets.pepper") && !text.contains("hunter2"), "{text}");
-    let (_file, given) = in_file("[secrets]\npepper = 7777777\n");
+    let text = refusal(&Flags::default(), &[("ANNALS_SECRETS_TOKEN_KEY", "hunter2")]);
+    assert!(text.contains("secrets.token_key") && !text.contains("hunter2"), "{text}");
+    let (_file, given) = in_file("[secrets]\ntoken_key = 7777777\n");
     let text = refusal(&given, &[]);
-    assert!(text.contains("secrets.pepper") && !text.contains("7777777"), "{text}");
+    assert!(text.contains("secrets.token_key") && !text.contains("7777777"), "{text}");
 }
 
 #[test]
@@ -133,7 +140,10 @@ fn the_documented_file_has_every_setting_with_its_default() {
                 *section = format!("{name}.");
             }
             let key = line.strip_prefix('#').and_then(|line| line.split_once(" = ")).map(|(key, _)| key);
-            Some(key.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_')).map(|key| format!("{section}{key}")))
+            Some(
+                key.filter(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+                    .map(|key| format!("{section}{key}")),
+            )
         })
         .flatten()
         .collect();

@@ -108,8 +108,7 @@ impl Account {
         if self.reaches(&bin.folder) {
             return Ok(bin.clone());
         }
-        let unreachable =
-            || PostgresError::Unreachable { path: bin.folder.clone(), account: self.name() };
+        let unreachable = || PostgresError::Unreachable { path: bin.folder.clone(), account: self.name() };
         // Only an installation of its own (bin, lib, share side by side) still works when copied.
         let prefix = bin.folder.parent().ok_or_else(unreachable)?;
         if !prefix.join("share").is_dir() || !prefix.join("lib").is_dir() {
@@ -118,16 +117,12 @@ impl Account {
         let copy = self.shared_folder().join(format!("postgresql-{}", bin.version));
         if !copy.is_dir() {
             shared_folder_made(&self.shared_folder())?;
-            let unfinished = self.shared_folder().join(format!(
-                "postgresql-{}.{}",
-                bin.version,
-                std::process::id()
-            ));
+            let unfinished =
+                self.shared_folder().join(format!("postgresql-{}.{}", bin.version, std::process::id()));
             copy_tree(prefix, &unfinished)?;
             if let Err(error) = fs::rename(&unfinished, &copy) {
                 // Another server made the same copy first: use that.
-                fs::remove_dir_all(&unfinished)
-                    .map_err(PostgresError::io("can't remove", &unfinished))?;
+                fs::remove_dir_all(&unfinished).map_err(PostgresError::io("can't remove", &unfinished))?;
                 if !copy.is_dir() {
                     return Err(PostgresError::io("can't make", &copy)(error));
                 }
@@ -184,9 +179,11 @@ fn accounts() -> impl Iterator<Item = (String, u32, u32)> {
 }
 
 fn by_name(wanted: &str) -> Option<Account> {
-    accounts()
-        .find(|(name, uid, _)| name == wanted && *uid != 0)
-        .map(|(name, uid, gid)| Account::Other { name, uid, gid })
+    accounts().find(|(name, uid, _)| name == wanted && *uid != 0).map(|(name, uid, gid)| Account::Other {
+        name,
+        uid,
+        gid,
+    })
 }
 
 fn name_of(uid: u32) -> Option<String> {

@@ -30,8 +30,8 @@ pub(super) fn find(
         found: found.iter().map(|bin| bin.version.as_str()).collect::<Vec<_>>().join(", "),
     };
     if let Some(folder) = named {
-        let bin = look_at(folder)
-            .map_err(|why| PostgresError::BadBinaries { bin: folder.to_path_buf(), why })?;
+        let bin =
+            look_at(folder).map_err(|why| PostgresError::BadBinaries { bin: folder.to_path_buf(), why })?;
         return match wanted {
             Some(wanted) if wanted != bin.major => Err(wrong(wanted, vec![&bin])),
             _ => Ok(bin),
@@ -84,7 +84,8 @@ fn parse_version(text: &str) -> Option<(String, u32)> {
 
 fn system_folders() -> Vec<PathBuf> {
     let mut folders = Vec::new();
-    for parent in ["/usr/lib/postgresql", "/usr/local/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
+    for parent in ["/usr/lib/postgresql", "/usr/local/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"]
+    {
         folders.extend(numbered(Path::new(parent), ""));
         folders.extend(numbered(Path::new(parent), "postgresql@"));
     }
@@ -97,8 +98,12 @@ fn system_folders() -> Vec<PathBuf> {
     {
         folders.push(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     }
-    folders
-        .extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths).filter(|f| f.join("postgres").is_file()));
+    folders.extend(
+        std::env::var_os("PATH")
+            .iter()
+            .flat_map(std::env::split_paths)
+            .filter(|f| f.join("postgres").is_file()),
+    );
     folders
 }
 

@@ -95,11 +95,8 @@ pub(super) async fn create(place: &Place, bin: &Binaries, password: &str) -> Res
     let output = command.output().await.map_err(PostgresError::io("can't run", &bin.folder))?;
     drop(password_file);
     if !output.status.success() {
-        let words = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let words =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         return Err(PostgresError::Program { program: "initdb", output: last_lines(&words, 12) });
     }
     fs::rename(&unfinished, &place.cluster).map_err(PostgresError::io("can't make", &place.cluster))
@@ -179,16 +176,17 @@ pub(super) fn socket_folder(place: &Place) -> Result<PathBuf, PostgresError> {
     use std::os::unix::fs::MetadataExt as _;
     let hash = hex::encode(sha2::Sha256::digest(place.cluster.as_os_str().as_encoded_bytes()));
     let name = format!("annals-{}", &hash[..16]);
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| {
-        place.account == Account::Own && folder.is_dir() && folder.as_os_str().len() < 60
-    });
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|folder| place.account == Account::Own && folder.is_dir() && folder.as_os_str().len() < 60);
     let folder = runtime.unwrap_or_else(|| PathBuf::from("/tmp")).join(name);
     match fs::DirBuilder::new().mode(0o700).create(&folder) {
         Ok(()) => place.account.own(&folder)?,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(PostgresError::io("can't make", &folder)(error)),
     }
-    let unsafe_folder = |why: &str| PostgresError::SocketFolder { path: folder.clone(), why: why.to_string() };
+    let unsafe_folder =
+        |why: &str| PostgresError::SocketFolder { path: folder.clone(), why: why.to_string() };
     // Whoever else can write to /tmp could have made it first.
     let metadata = fs::symlink_metadata(&folder).map_err(PostgresError::io("can't look at", &folder))?;
     if !metadata.is_dir() {

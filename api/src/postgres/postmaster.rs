@@ -71,13 +71,7 @@ impl Launch {
             // Queries here are short: compiling them costs more than running them.
             ("jit", "off".to_string()),
         ];
-        Ok(Self {
-            place: place.clone(),
-            program: bin.folder.join("postgres"),
-            socket_folder,
-            settings,
-            port,
-        })
+        Ok(Self { place: place.clone(), program: bin.folder.join("postgres"), socket_folder, settings, port })
     }
 
     pub(super) fn log(&self) -> &Path {
@@ -298,9 +292,9 @@ fn lives(pid: i32) -> bool {
     }
     match fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) {
         // `pid (name) state …`; the name may hold anything, so the last parenthesis counts.
-        Ok(stat) => {
-            stat.rsplit_once(')').is_none_or(|(_, rest)| !matches!(rest.trim_start().chars().next(), Some('Z' | 'X')))
-        }
+        Ok(stat) => stat
+            .rsplit_once(')')
+            .is_none_or(|(_, rest)| !matches!(rest.trim_start().chars().next(), Some('Z' | 'X'))),
         // No such system file: not Linux, or it ended just now.
         Err(_) => test_kill_process(pid).is_ok(),
     }

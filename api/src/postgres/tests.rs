@@ -50,7 +50,8 @@ async fn run(postgres: &PrivatePostgres, sql: &str) {
 
 async fn count(postgres: &PrivatePostgres) -> i64 {
     let mut connection = postgres.connect_options().connect().await.expect("connects");
-    let count = sqlx::query_scalar("SELECT count(*) FROM kept").fetch_one(&mut connection).await.expect("counts");
+    let count =
+        sqlx::query_scalar("SELECT count(*) FROM kept").fetch_one(&mut connection).await.expect("counts");
     connection.close().await.expect("closes");
     count
 }
