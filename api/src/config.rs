@@ -247,6 +247,11 @@ impl Config {
             None => format!("http://{}", self.listen),
         }
     }
+
+    /// Whether only this machine can reach it: then the first account is the operator.
+    pub fn is_loopback_only(&self) -> bool {
+        self.listen.ip().is_loopback() && self.public_url.is_none()
+    }
 }
 
 #[cfg(test)]

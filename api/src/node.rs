@@ -1,18 +1,67 @@
 //! A running node: the log, the read side, the workers and the HTTP server, by its roles.
 
-use std::path::Path;
+mod http_config;
 
-use annals_eventstore::{MasterKey, StoreOptions};
+use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
+
+use actix_web::dev::ServerHandle;
+use annals_adapters::{
+    mail::MailFolder,
+    net::{AllowedHost, HttpClient, OutboundPolicy},
+};
+use annals_commands::{
+    Running,
+    bus::CommandBus,
+    identity::{
+        ExpireInvitations, FirstAccount, Identity, IdentityMail, IdentityOptions, InvitationExpiry,
+        PasswordHasher,
+    },
+    ports::{
+        clock::{Clock, SystemClock},
+        mail::Mailer,
+        social::Platforms,
+    },
+    process::ProcessManagers,
+    publishing::{PublishTimer, Publisher},
+    timers::TimerWorkers,
+};
+use annals_eventstore::{EventStore, MasterKey, StoreOptions};
+use annals_projections::Reader;
 use anyhow::Context as _;
 use sqlx::PgPool;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
 
 use crate::{
-    config::Config,
+    config::{Config, NodeRole},
+    health,
+    http::tokens::Tokens,
+    identity::IdentityDirectory,
+    read_models,
+    rights::Rights,
     secrets::{Secrets, parse_key},
+    server::{self, ServerOptions},
+    state::{AppState, Edge},
 };
 
+/// Calls of platforms and commands of process managers in flight have so long when the node stops.
+const WORKERS_STOP_WITHIN: Duration = Duration::from_secs(70);
+
 /// What runs. [`Node::stop`] ends it in the order that loses nothing.
-pub struct Node {}
+pub struct Node {
+    store: EventStore,
+    server: ServerHandle,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    workers: Option<Workers>,
+}
+
+/// What a node with the role `workers` does besides answering.
+struct Workers {
+    stop: CancellationToken,
+    projector: TaskTracker,
+    managers: Running,
+    timers: Running,
+}
 
 impl Node {
     /// Starts everything that the roles ask for; the configuration's `listen` becomes the address
@@ -23,15 +72,169 @@ impl Node {
     pub async fn start(
         config: &mut Config,
         secrets: &Secrets,
-        _data: &Path,
+        data: &Path,
         pool: PgPool,
     ) -> anyhow::Result<Self> {
-        let _options = store_options(config, secrets)?;
-        sqlx::query("SELECT 1").execute(&pool).await.context("the database does not answer")?;
-        Ok(Self {})
+        // First, so that what is counted while starting is counted.
+        health::recorder();
+        // Bound before anything is written: a port that is taken is the likeliest mistake.
+        let listener = TcpListener::bind(config.listen)
+            .with_context(|| format!("listen: {} can't be listened on", config.listen))?;
+        config.listen = listener.local_addr()?;
+        let store = EventStore::open(pool.clone(), store_options(config, secrets)?)
+            .await
+            .context("the log can't be opened")?;
+        match Self::start_on(config, secrets, data, store.clone(), listener).await {
+            Ok(node) => Ok(node),
+            Err(error) => {
+                store.close().await;
+                Err(error)
+            }
+        }
     }
 
-    pub async fn stop(self) {}
+    async fn start_on(
+        config: &Config,
+        secrets: &Secrets,
+        data: &Path,
+        store: EventStore,
+        listener: TcpListener,
+    ) -> anyhow::Result<Self> {
+        let pool = store.pool().clone();
+        annals_commands::migrate(&pool)
+            .await
+            .context("the write side's tables could not be brought up to date")?;
+        let public_url: Url = config.base_url().parse().context("public_url is not understood")?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let bus = CommandBus::new(store.clone(), Arc::clone(&clock));
+        let platforms = annals_adapters::social::platforms(&public_url, outbound(config)?);
+        let first_account =
+            if config.is_loopback_only() { FirstAccount::Operator } else { FirstAccount::Ordinary };
+        let identity =
+            Identity::new(bus.clone(), PasswordHasher::default(), IdentityOptions { first_account });
+        let rights = match &config.rights.policy {
+            Some(path) => Rights::load(path).await.context("rights.policy")?,
+            None => Rights::built_in().await?,
+        };
+        let edge = Edge::new(
+            http_config::of(config, public_url.clone()),
+            rights,
+            tokens(config, secrets)?,
+            Arc::new(IdentityDirectory::new(identity.clone())),
+            Arc::clone(&clock),
+            Some(pool.clone()),
+        );
+        let (workers, reader) = if config.has_role(NodeRole::Workers) {
+            let mailer: Arc<dyn Mailer> = Arc::new(MailFolder::new(data.join("mail")));
+            let mail = IdentityMail::new(store.clone(), mailer, public_url);
+            let (workers, reader) = Workers::start(&bus, &identity, &platforms, mail, clock).await?;
+            (Some(workers), reader)
+        } else {
+            (None, Reader::new(pool))
+        };
+        let state = AppState { bus, identity, reader, platforms, edge: Arc::new(edge) };
+        let options = ServerOptions {
+            workers: config.http.workers,
+            shutdown_timeout: Duration::from_secs(config.http.shutdown_timeout_s),
+        };
+        let server = match server::start(state, listener, options) {
+            Ok(server) => server,
+            Err(error) => {
+                if let Some(workers) = workers {
+                    workers.stop().await;
+                }
+                return Err(anyhow::Error::new(error).context("the HTTP server can't be started"));
+            }
+        };
+        tracing::info!(listen = %config.listen, roles = ?config.roles, "the node runs");
+        Ok(Self { store, server: server.handle(), serving: tokio::spawn(server), workers })
+    }
+
+    /// Finishes the requests in flight, then the workers' calls, then the log's batches.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+        match self.serving.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the HTTP server failed"),
+            Err(error) => tracing::error!(%error, "the HTTP server failed"),
+        }
+        if let Some(workers) = self.workers {
+            workers.stop().await;
+        }
+        self.store.close().await;
+    }
+}
+
+impl Workers {
+    async fn start(
+        bus: &CommandBus,
+        identity: &Identity,
+        platforms: &Platforms,
+        mail: IdentityMail,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<(Self, Reader)> {
+        let stop = CancellationToken::new();
+        // Whatever fails below, what was started before it ends.
+        let on_failure = stop.clone().drop_guard();
+        let store = bus.store();
+        let projector = read_models::projector(store.clone());
+        let reader = projector.reader();
+        let projector = projector.start(stop.clone()).await.context("the read models can't be run")?;
+        let managers = ProcessManagers::new(bus.clone())
+            .with(Publisher)
+            .with(InvitationExpiry)
+            .with(mail)
+            .start(stop.clone())
+            .await
+            .context("the process managers can't be run")?;
+        let timers = TimerWorkers::new(
+            store.pool().clone(),
+            clock,
+            vec![
+                Arc::new(PublishTimer::new(bus.clone(), platforms.clone())),
+                Arc::new(ExpireInvitations::new(identity.clone())),
+            ],
+        )
+        .start(stop.clone());
+        on_failure.disarm();
+        Ok((Self { stop, projector, managers, timers }, reader))
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        let stopped = async {
+            self.timers.stopped().await;
+            self.managers.stopped().await;
+            self.projector.wait().await;
+        };
+        if tokio::time::timeout(WORKERS_STOP_WITHIN, stopped).await.is_err() {
+            // Their checkpoints and leases say where to go on.
+            tracing::warn!("workers did not end in time; they are cut off");
+        }
+    }
+}
+
+fn outbound(config: &Config) -> anyhow::Result<HttpClient> {
+    let hosts = config.outbound.allow_hosts.iter().map(|host| host.parse::<AllowedHost>());
+    let policy = OutboundPolicy {
+        allow_private: config.outbound.allow_private,
+        allow_hosts: hosts.collect::<Result<_, _>>().context("outbound.allow_hosts")?,
+    };
+    HttpClient::new(policy).context("calls to platforms can't be made from this machine")
+}
+
+fn tokens(config: &Config, secrets: &Secrets) -> anyhow::Result<Tokens> {
+    let key = match &config.secrets.token_key {
+        Some(key) => given(key)?,
+        None => secrets.token_key()?,
+    };
+    let former = config.secrets.former_token_keys.iter().map(given).collect::<Result<Vec<_>, _>>()?;
+    let former: Vec<&[u8]> = former.iter().map(<[u8; 32]>::as_slice).collect();
+    Ok(Tokens::new(&key, &former))
+}
+
+fn given(key: &crate::config::Hidden) -> anyhow::Result<[u8; 32]> {
+    parse_key(key.reveal()).map_err(anyhow::Error::msg)
 }
 
 /// The log's options: the configuration's keys, else the data folder's.
@@ -39,7 +242,6 @@ impl Node {
 /// # Errors
 /// If a key can't be read.
 pub fn store_options(config: &Config, secrets: &Secrets) -> anyhow::Result<StoreOptions> {
-    let given = |key: &crate::config::Hidden| parse_key(key.reveal()).map_err(anyhow::Error::msg);
     let (master_key, mut former) = match &config.secrets.master_key {
         Some(key) => (given(key)?, Vec::new()),
         None => (secrets.master_key()?, secrets.former_master_keys()?),

@@ -1,0 +1,36 @@
+//! The program's configuration as the HTTP side knows it.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::{
+    config::{Config, NodeRole},
+    http::config::{HttpConfig, NodeRoles, Rate, RateLimitPolicy},
+};
+
+pub(super) fn of(config: &Config, public_url: Url) -> HttpConfig {
+    let limits = &config.rate_limits;
+    let per_minute = |requests| vec![Rate::per_minute(requests)];
+    let policy = RateLimitPolicy {
+        enabled: limits.enabled,
+        anonymous: per_minute(limits.anonymous_per_minute),
+        auth: per_minute(limits.auth_per_minute),
+        signed_in: per_minute(limits.user_per_minute),
+        api_key: per_minute(limits.api_key_per_minute),
+    };
+    HttpConfig {
+        allowed_origins: config.http.cors_origins.clone(),
+        trusted_proxies: config.http.trusted_proxies.iter().map(|network| network.0).collect(),
+        body_bytes_max: config.http.body_bytes_max,
+        request_timeout: Duration::from_secs(config.http.request_timeout_s),
+        read_after_wait: Duration::from_millis(config.http.read_your_writes_timeout_ms),
+        rate_limits: if limits.bursts_bounded { policy.with_bursts_bounded() } else { policy },
+        roles: NodeRoles {
+            commands: config.has_role(NodeRole::Commands),
+            queries: config.has_role(NodeRole::Queries),
+            workers: config.has_role(NodeRole::Workers),
+        },
+        ..HttpConfig::new(public_url)
+    }
+}
