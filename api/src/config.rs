@@ -109,6 +109,8 @@ pub struct Outbound {
     pub allow_private: bool,
     /// Hosts that may be private and speak plain `http`: `localhost:2583`.
     pub allow_hosts: Vec<String>,
+    /// Private ranges that may be reached, over plain `http` too.
+    pub allow_networks: Vec<Network>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -224,7 +226,7 @@ impl Default for Config {
                 bursts_bounded: false,
             },
             rights: Rights { policy: None },
-            outbound: Outbound { allow_private: false, allow_hosts: Vec::new() },
+            outbound: Outbound { allow_private: false, allow_hosts: Vec::new(), allow_networks: Vec::new() },
             log: Log { filter: "info".to_string(), format: LogFormat::Auto },
             telemetry: Telemetry {
                 otlp_endpoint: None,

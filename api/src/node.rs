@@ -219,6 +219,7 @@ fn outbound(config: &Config) -> anyhow::Result<HttpClient> {
     let policy = OutboundPolicy {
         allow_private: config.outbound.allow_private,
         allow_hosts: hosts.collect::<Result<_, _>>().context("outbound.allow_hosts")?,
+        allow_networks: config.outbound.allow_networks.iter().map(|network| network.0).collect(),
     };
     HttpClient::new(policy).context("calls to platforms can't be made from this machine")
 }
