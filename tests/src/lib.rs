@@ -1,1 +1,50 @@
+//! The harness of the acceptance tests: the real program, over HTTP, on a real Postgres.
+//!
+//! [`Server::start`] gives a server with a database of its own on the test server
+//! (`ANNALS_TEST_DATABASE_URL`); [`Server::private`] one that runs its own Postgres, as a
+//! newcomer's does. Both can be killed, stopped and started again, and joined by further nodes.
 
+mod client;
+mod server;
+
+pub use annals_eventstore::testing::TestDatabase;
+pub use client::{Account, Answer, Api, PASSWORD};
+pub use server::{Server, Settings, free_port, program};
+
+pub use reqwest::{Method, StatusCode};
+
+use std::{future::Future, time::Duration};
+
+/// Asks again and again until there is an answer, at most `within`.
+///
+/// # Panics
+/// If there is none by then; `what` says what was waited for.
+pub async fn eventually<T, F>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = tokio::time::Instant::now() + within;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "waited {within:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The address of the real Bluesky PDS, if the test run started one.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn bluesky_pds(test: &str) -> Option<String> {
+    let url = std::env::var("ANNALS_TEST_PDS_URL").ok().filter(|url| !url.is_empty());
+    if url.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_PDS_URL is not set: run scripts/test, which starts a Bluesky PDS"
+        );
+        println!("SKIPPED {test}: no Bluesky PDS runs (scripts/parts/bluesky-pds start)");
+    }
+    url
+}
