@@ -1,6 +1,9 @@
 //! Every route of the product, read from the registry itself.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use actix_web::{
     dev::Service,
@@ -146,4 +149,21 @@ fn fill(pattern: &str) -> String {
         rest = after.split_once('}').map_or("", |(_, rest)| rest);
     }
     path + rest
+}
+
+/// What anyone may call, and what needs no right of a role: read this list when it changes.
+#[test]
+fn routes_without_a_right_are_these() {
+    let open: BTreeMap<String, String> = server::routes()
+        .infos()
+        .iter()
+        .filter(|route| route.access.right().is_none())
+        .map(|route| (format!("{} {}", route.method, route.path), format!("{:?}", route.access)))
+        .collect();
+    insta::assert_yaml_snapshot!(open);
+}
+
+#[test]
+fn the_document_of_this_release() {
+    insta::assert_json_snapshot!(document(), {".info.version" => "[version]"});
 }
