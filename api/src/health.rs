@@ -90,9 +90,16 @@ pub(crate) async fn ready(state: web::Data<AppState>) -> ApiResult {
     }
     let error =
         ApiError { code: "NOT_READY", ..ApiError::unavailable("not ready; data says what is missing", 1) };
-    let mut body = error.body();
-    body["data"] = serde_json::to_value(&readiness).map_err(|error| ApiError::internal(&error))?;
+    let body = NotReady { failure: error.body(), data: readiness };
     Ok(HttpResponse::build(error.status).insert_header((header::RETRY_AFTER, "1")).json(body))
+}
+
+/// The error envelope with what is missing.
+#[derive(Serialize)]
+struct NotReady {
+    #[serde(flatten)]
+    failure: crate::http::answer::Failure,
+    data: Readiness,
 }
 
 async fn check<T>(

@@ -7,8 +7,9 @@ use actix_web::{
         header::{self, HeaderName},
     },
 };
+use chrono::SubsecRound as _;
 use serde::Serialize;
-use serde_json::{Map, json};
+use serde_json::Map;
 
 use super::observe;
 
@@ -102,20 +103,17 @@ impl ApiError {
     }
 
     /// The envelope, as it is sent.
-    pub(crate) fn body(&self) -> serde_json::Value {
-        let mut body = json!({
-            "success": false,
-            "statusCode": self.status.as_u16(),
-            "code": self.code,
-            "message": self.message,
-            "errors": self.errors,
-            "timestamp": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-            "requestId": observe::request_id(),
-        });
-        if let Some(version) = self.current_version {
-            body["currentVersion"] = version.into();
+    pub(crate) fn body(&self) -> Failure {
+        Failure {
+            success: false,
+            status_code: self.status.as_u16(),
+            code: self.code.to_string(),
+            message: self.message.clone(),
+            errors: self.errors.clone(),
+            current_version: self.current_version,
+            timestamp: chrono::Utc::now().trunc_subsecs(3),
+            request_id: observe::request_id(),
         }
-        body
     }
 
     /// Keeps an error and what caused it for the log.
@@ -310,6 +308,7 @@ pub struct Failure {
     pub errors: Vec<FieldError>,
     /// With 409 of a stale version: what `If-Match` would have had to be.
     #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub current_version: Option<u64>,
     pub timestamp: chrono::DateTime<chrono::Utc>,
     pub request_id: String,

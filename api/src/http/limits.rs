@@ -175,7 +175,11 @@ impl<K: Clone + std::hash::Hash + Eq> Window<K> {
                 let remaining = state.remaining_burst_capacity();
                 let used = self.rate.requests.saturating_sub(remaining);
                 let reset = self.rate.per / self.rate.requests.max(1) * used;
-                Ok(Allowance { limit: self.rate.requests, remaining, reset_s: reset.as_secs() })
+                Ok(Allowance {
+                    limit: self.rate.requests,
+                    remaining,
+                    reset_s: reset.as_secs_f64().ceil() as u64,
+                })
             }
             Err(refused) => Err(too_many(refused.wait_time_from(DefaultClock::default().now()))),
         }
