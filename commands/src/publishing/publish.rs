@@ -119,8 +119,9 @@ impl Fire<'_> {
                 Ok(Step::End(Fired::Later { due_at: delivery.due_at }))
             }
             DeliveryState::Scheduled { .. } => {
-                // The same for whoever is at this try of this occurrence.
-                let step = format!("begin:{}:{}", delivery.due_at.timestamp_micros(), delivery.attempts + 1);
+                // The same for whoever is about to begin the attempt after the last one.
+                let last = delivery.last_attempt().map(|id| id.to_string()).unwrap_or_default();
+                let step = format!("begin:{}:{last}", delivery.due_at.timestamp_micros());
                 self.attempt(&step).await
             }
             DeliveryState::Publishing { attempt_id, .. } => {

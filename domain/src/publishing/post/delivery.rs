@@ -107,6 +107,11 @@ impl Delivery {
         matches!(self.state, DeliveryState::Scheduled { .. }) && self.attempt_ids.is_empty()
     }
 
+    /// The newest attempt, if there was one.
+    pub fn last_attempt(&self) -> Option<AttemptId> {
+        self.attempt_ids.last().copied()
+    }
+
     pub(super) fn knows(&self, attempt_id: AttemptId) -> bool {
         self.attempt_ids.contains(&attempt_id)
     }

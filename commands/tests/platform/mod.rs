@@ -1,0 +1,345 @@
+//! A platform that does as a test says and counts what stands on it, and a desk to work from.
+//!
+//! It stands for platforms that no local server plays: its failures are those of the provider
+//! port's contract. The feed and the real Bluesky PDS are tested over HTTP.
+#![expect(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and fails by panicking")]
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use annals_commands::{
+    bus::{CommandBus, Context},
+    ports::{
+        clock::ManualClock,
+        social::{
+            ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, FailureClass,
+            IdempotencyKind, Lookup, Metric, OutgoingPost, PlatformInfo, PlatformLimits, Platforms,
+            ProviderError, PublishHandle, Published, RemoteMedia, SocialProvider,
+        },
+    },
+    publishing::{
+        Channels, Posts, PublishTimer,
+        channels::NewChannel,
+        posts::{Member, PostRequest, Whose},
+    },
+    timers::{Fired, Timer, TimerHandler},
+};
+use annals_domain::{
+    kernel::{IntegrationId, OrganizationId, PostId, TimeZone, UserId},
+    publishing::{
+        Post,
+        post::{DeliveryState, Due, Plan, Schedule},
+    },
+};
+use annals_eventstore::{EventStore, Opening, StoreOptions, StreamId, testing::TestDatabase};
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support;
+
+/// What the platform does with the next call to publish; by default it publishes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Next {
+    Publish,
+    Fail(FailureClass),
+    /// Publishes, and the answer never comes.
+    PublishAndHang,
+    /// Does nothing, and the answer never comes.
+    Hang,
+}
+
+pub(crate) struct Platform {
+    info: PlatformInfo,
+    pub(crate) script: Mutex<VecDeque<Next>>,
+    /// What stands there, by handle: more than one text is a doubled post.
+    pub(crate) stands: Mutex<HashMap<PublishHandle, Vec<Vec<String>>>>,
+    pub(crate) calls: Mutex<u32>,
+    /// Which account answers a sign-in.
+    pub(crate) account: Mutex<String>,
+    /// The token that it takes; another one has to be refreshed.
+    pub(crate) token: Mutex<u32>,
+    /// What a refresh answers instead of the token.
+    pub(crate) refresh_answer: Mutex<Option<Value>>,
+    pub(crate) refreshes: Mutex<u32>,
+    /// Whether it can be asked what stands there.
+    pub(crate) searchable: bool,
+}
+
+impl Platform {
+    pub(crate) fn new(idempotency: IdempotencyKind) -> Arc<Self> {
+        let limits = PlatformLimits { text_chars_max: 20, thread_parts_max: 2 };
+        Arc::new(Self {
+            info: PlatformInfo {
+                identifier: "stage",
+                name: "Stage",
+                connect: ConnectMethod::None,
+                limits,
+                idempotency,
+            },
+            script: Mutex::default(),
+            stands: Mutex::default(),
+            calls: Mutex::default(),
+            account: Mutex::new("ada".to_string()),
+            token: Mutex::new(1),
+            refresh_answer: Mutex::default(),
+            refreshes: Mutex::default(),
+            searchable: idempotency != IdempotencyKind::None,
+        })
+    }
+
+    pub(crate) fn next(&self, script: impl IntoIterator<Item = Next>) {
+        self.script.lock().extend(script);
+    }
+
+    /// Posts that stand there, doubled ones counted as often as they stand.
+    pub(crate) fn count(&self) -> usize {
+        self.stands.lock().values().map(Vec::len).sum()
+    }
+
+    fn act(&self, handle: PublishHandle, post: &OutgoingPost) -> Published {
+        let mut stands = self.stands.lock();
+        let there = stands.entry(handle).or_default();
+        if there.is_empty() || self.info.idempotency != IdempotencyKind::ByHandle {
+            there.push(post.parts.clone());
+        }
+        published(handle)
+    }
+}
+
+fn published(handle: PublishHandle) -> Published {
+    Published { remote_id: format!("stage:{}:{}", handle.post, handle.channel), url: None }
+}
+
+#[async_trait]
+impl SocialProvider for Platform {
+    fn info(&self) -> &PlatformInfo {
+        &self.info
+    }
+
+    async fn authenticate(&self, request: ConnectRequest) -> Result<ConnectedAccount, ProviderError> {
+        if request.credentials == json!({"password": "wrong"}) {
+            return Err(ProviderError::new(FailureClass::Disconnected, "the password is wrong"));
+        }
+        let account = self.account.lock().clone();
+        Ok(ConnectedAccount {
+            remote_id: account.clone(),
+            name: account,
+            handle: None,
+            url: None,
+            picture: None,
+            credentials: json!({"token": *self.token.lock()}),
+        })
+    }
+
+    async fn refresh(&self, _: &ChannelAccess) -> Result<Value, ProviderError> {
+        *self.refreshes.lock() += 1;
+        let answer = self.refresh_answer.lock().clone();
+        Ok(answer.unwrap_or_else(|| json!({"token": *self.token.lock()})))
+    }
+
+    fn check(&self, parts: &[String]) -> Vec<ContentProblem> {
+        let is_long = |(part, text): (usize, &String)| {
+            let message = format!("has {} characters, Stage takes 20", text.chars().count());
+            (text.chars().count() > 20).then_some(ContentProblem { part, message })
+        };
+        parts.iter().enumerate().filter_map(is_long).collect()
+    }
+
+    async fn publish(
+        &self,
+        channel: &ChannelAccess,
+        handle: PublishHandle,
+        post: &OutgoingPost,
+    ) -> Result<Published, ProviderError> {
+        *self.calls.lock() += 1;
+        if channel.credentials != json!({"token": *self.token.lock()}) {
+            return Err(ProviderError::new(FailureClass::RefreshToken, "the token has expired"));
+        }
+        let next = self.script.lock().pop_front().unwrap_or(Next::Publish);
+        match next {
+            Next::Publish => Ok(self.act(handle, post)),
+            Next::Fail(class) => Err(ProviderError::new(class, format!("as told: {class:?}"))),
+            Next::PublishAndHang => {
+                self.act(handle, post);
+                std::future::pending().await
+            }
+            Next::Hang => std::future::pending().await,
+        }
+    }
+
+    async fn find(
+        &self,
+        _: &ChannelAccess,
+        handle: PublishHandle,
+        _: &OutgoingPost,
+    ) -> Result<Lookup, ProviderError> {
+        Ok(match self.stands.lock().contains_key(&handle) {
+            _ if !self.searchable => Lookup::CannotTell,
+            true => Lookup::Found(published(handle)),
+            false => Lookup::NotFound,
+        })
+    }
+
+    async fn upload_media(
+        &self,
+        _: &ChannelAccess,
+        _: &str,
+        _: Vec<u8>,
+    ) -> Result<RemoteMedia, ProviderError> {
+        Err(ProviderError::new(FailureClass::Unsupported, "no files here"))
+    }
+
+    async fn analytics(
+        &self,
+        _: &ChannelAccess,
+        _: chrono::NaiveDate,
+        _: chrono::NaiveDate,
+    ) -> Result<Vec<Metric>, ProviderError> {
+        Err(ProviderError::new(FailureClass::Unsupported, "no figures here"))
+    }
+}
+
+/// A node with its clock, a platform, and an organization that writes.
+pub(crate) struct Desk {
+    pub(crate) database: TestDatabase,
+    pub(crate) clock: ManualClock,
+    pub(crate) bus: CommandBus,
+    pub(crate) platform: Arc<Platform>,
+    pub(crate) platforms: Platforms,
+    pub(crate) channels: Channels,
+    pub(crate) posts: Posts,
+    pub(crate) member: Member,
+}
+
+impl Desk {
+    pub(crate) async fn new(idempotency: IdempotencyKind) -> Self {
+        let database = support::database().await;
+        let now = "2026-05-01T09:00:00Z".parse().unwrap();
+        let clock = ManualClock::at(now);
+        let platform = Platform::new(idempotency);
+        let platforms = Platforms::new([Arc::clone(&platform) as Arc<dyn SocialProvider>]);
+        let bus = node(&database, &clock).await;
+        Self {
+            channels: Channels::new(bus.clone(), platforms.clone()),
+            posts: Posts::new(bus.clone(), platforms.clone()),
+            member: Member {
+                organization: OrganizationId::new(Uuid::now_v7()),
+                user: UserId::new(Uuid::now_v7()),
+                posts: Whose::Own,
+            },
+            database,
+            clock,
+            bus,
+            platform,
+            platforms,
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> IntegrationId {
+        let outcome = self.channels.connect(&support::context(), self.new_channel()).await.unwrap();
+        outcome.value.unwrap()
+    }
+
+    pub(crate) fn new_channel(&self) -> NewChannel {
+        NewChannel {
+            organization: self.member.organization,
+            by: self.member.user,
+            platform: "stage".to_string(),
+            name: None,
+            credentials: json!({}),
+        }
+    }
+
+    pub(crate) fn request(&self, text: &str, channels: &[IntegrationId], minutes: i64) -> PostRequest {
+        let at = self.bus.now() + TimeDelta::minutes(minutes);
+        PostRequest {
+            content: text.to_string(),
+            thread: Vec::new(),
+            targets: channels.iter().map(|channel| (*channel, None)).collect(),
+            tags: Vec::new(),
+            plan: Plan::Publish(Due::At(Schedule { at, zone: TimeZone::default() })),
+        }
+    }
+
+    /// A post that is due in ten minutes.
+    pub(crate) async fn schedule(&self, channels: &[IntegrationId]) -> PostId {
+        let request = self.request("hello", channels, 10);
+        self.posts.create(&support::context(), self.member, request).await.unwrap().value.unwrap()
+    }
+
+    /// A connected channel and a post on it that is due.
+    pub(crate) async fn due(&self) -> (PostId, IntegrationId) {
+        let channel = self.connect().await;
+        let post = self.schedule(&[channel]).await;
+        self.clock.advance(TimeDelta::minutes(10));
+        (post, channel)
+    }
+
+    /// A worker whose calls end after a few hundred milliseconds.
+    pub(crate) fn worker(&self) -> PublishTimer {
+        PublishTimer::with_lease(self.bus.clone(), self.platforms.clone(), Duration::from_millis(1_500))
+    }
+
+    pub(crate) async fn fire(&self, post: PostId, channel: IntegrationId, attempt: u32) -> Fired {
+        self.worker().fire(&timer(post, channel, attempt)).await
+    }
+
+    pub(crate) async fn state(&self, post: PostId, channel: IntegrationId) -> DeliveryState {
+        let loaded = self.bus.load::<Post>(post).await.unwrap();
+        loaded.state.deliveries()[&channel].state.clone()
+    }
+
+    /// The short names of a post's events, in order.
+    pub(crate) async fn events(&self, post: PostId) -> Vec<String> {
+        let stream = StreamId::of::<Post>(post);
+        let stored = self.bus.store().read_stream(&stream, 0, 100).await.unwrap();
+        stored.iter().map(|event| event.event_type.replace("publishing.post.", "")).collect()
+    }
+
+    /// All that is in the log of a stream, as text, opened as far as it still can be.
+    pub(crate) async fn opened(&self, stream: StreamId) -> Vec<Value> {
+        let store = self.bus.store();
+        let mut payloads = Vec::new();
+        for stored in store.read_stream(&stream, 0, 100).await.unwrap() {
+            let opened = store.open_event(&stored, Opening::Everything).await.unwrap();
+            payloads.extend(opened.into_iter().map(|event| event.payload));
+        }
+        payloads
+    }
+}
+
+/// Another node on the same log, with a cache of its own.
+pub(crate) async fn node(database: &TestDatabase, clock: &ManualClock) -> CommandBus {
+    let pool = support::pool_at(&database.url).await;
+    let options = StoreOptions::new(annals_eventstore::testing::master_key());
+    CommandBus::new(EventStore::open(pool, options).await.unwrap(), Arc::new(clock.clone()))
+}
+
+/// The timer that the publisher sets for a post on a channel.
+pub(crate) fn timer(post: PostId, channel: IntegrationId, attempt: u32) -> Timer {
+    Timer {
+        id: Uuid::now_v7(),
+        kind: "publishing.publish".to_string(),
+        key: format!("{post}:{channel}"),
+        due_at: DateTime::<Utc>::UNIX_EPOCH,
+        payload: json!({"post": post, "channel": channel, "correlation": Uuid::nil()}),
+        attempt,
+        caused_by: post.uuid(),
+        organization_id: None,
+        leased_until: Utc::now() + TimeDelta::minutes(1),
+    }
+}
+
+pub(crate) fn admin(member: Member) -> Member {
+    Member { user: UserId::new(Uuid::now_v7()), posts: Whose::Everybodys, ..member }
+}
+
+pub(crate) fn if_match(version: u64) -> Context {
+    Context { expected_version: Some(version), ..support::context() }
+}
