@@ -1,5 +1,4 @@
 //! Channels and posts by command, on a real Postgres.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod platform;
 mod support;

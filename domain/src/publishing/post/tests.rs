@@ -279,7 +279,7 @@ mod deleting {
     fn a_scheduled_post_is_cancelled_and_then_leaves_the_lists() {
         let cancelled = PostEvent::Cancelled { channels: vec![channel(1), channel(2)], at: minutes(30) };
         when(&[&scheduled(&[1, 2])], delete()).then_expect_events(vec![cancelled.clone()]);
-        assert_eq!(status(&[&scheduled(&[1, 2]), &[cancelled.clone()]]), PostStatus::Cancelled);
+        assert_eq!(status(&[&scheduled(&[1, 2]), std::slice::from_ref(&cancelled)]), PostStatus::Cancelled);
         when(&[&scheduled(&[1, 2]), &[cancelled]], delete())
             .then_expect_events(vec![PostEvent::Archived { at: minutes(30) }]);
     }

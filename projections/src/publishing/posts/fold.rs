@@ -19,6 +19,15 @@ pub(super) struct Folded {
     version: u64,
 }
 
+#[derive(sqlx::FromRow)]
+struct StoredRow {
+    id: Uuid,
+    state: Json<Post>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    version: i64,
+}
+
 /// The posts that these events are about, as they stand.
 pub(super) async fn load(
     events: &[RecordedEvent],
@@ -27,15 +36,16 @@ pub(super) async fn load(
     let mut ids = events.iter().map(stream_uuid).collect::<Result<Vec<_>, _>>()?;
     ids.sort_unstable();
     ids.dedup();
-    let rows: Vec<(Uuid, Json<Post>, DateTime<Utc>, DateTime<Utc>, i64)> =
+    let rows: Vec<StoredRow> =
         sqlx::query_as("SELECT id, state, created_at, updated_at, version FROM posts WHERE id = ANY ($1)")
             .bind(ids)
             .fetch_all(tables)
             .await?;
     Ok(rows
         .into_iter()
-        .map(|(id, post, created_at, updated_at, version)| {
-            (id, Folded { post: post.0, created_at, updated_at, version: version.cast_unsigned() })
+        .map(|row| {
+            let StoredRow { id, state: Json(post), created_at, updated_at, version } = row;
+            (id, Folded { post, created_at, updated_at, version: version.cast_unsigned() })
         })
         .collect())
 }
