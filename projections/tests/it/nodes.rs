@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use sqlx::PgPool;
 
-use crate::support::{Log, PATIENCE, Running, Switch, Writers, eventually};
+use crate::support::{Log, PATIENCE, Running, Switch, Writers, eventually, until};
 
 async fn rows_by(pool: &PgPool, node: &str) -> i64 {
     sqlx::query_scalar("SELECT count(*) FROM read.entries_v1 WHERE node = $1")
@@ -120,22 +120,7 @@ async fn a_leader_whose_epoch_was_taken_between_reading_and_writing_writes_nothi
     let mut taking = log.pool().begin().await.unwrap();
     sqlx::query("UPDATE projection.versions SET epoch = epoch + 1").execute(&mut *taking).await.unwrap();
     log.add("ada", 10).await;
-    let blocked = async {
-        loop {
-            let blocked: bool = sqlx::query_scalar(
-                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-                   AND wait_event_type = 'Lock' AND query LIKE '%UPDATE projection.versions SET position%')",
-            )
-            .fetch_one(log.pool())
-            .await
-            .unwrap();
-            if blocked {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, blocked).await.expect("the batch waits");
+    batch_waits(log.pool()).await;
     let entered = switch.entered.load(Ordering::SeqCst);
     switch.paused.send_replace(true);
     taking.commit().await.unwrap();
@@ -148,4 +133,52 @@ async fn a_leader_whose_epoch_was_taken_between_reading_and_writing_writes_nothi
     log.caught_up::<1>().await;
     running.stop().await;
     assert_eq!(log.contents(1).await.totals, [("ada".to_string(), 11, 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_was_lost_is_not_written_again() {
+    let log = Log::new().await;
+    let node = log.node().await;
+    let switch = Switch::new("a");
+    let running = Running::start::<1>(&node, &switch);
+    log.add("ada", 1).await;
+    log.caught_up::<1>().await;
+    // What the leader finds then: its batch is in the tables, and its own epoch is still the newest.
+    let mut lost = log.pool().begin().await.unwrap();
+    sqlx::query("UPDATE projection.versions SET position = position + 1").execute(&mut *lost).await.unwrap();
+    log.add("ada", 10).await;
+    for rows in [
+        "INSERT INTO ledger_v1_g1.entries VALUES (2, 'ada', 10, NULL, 'lost')",
+        "UPDATE ledger_v1_g1.totals SET total = total + 10, events = events + 1",
+    ] {
+        sqlx::query(rows).execute(&mut *lost).await.unwrap();
+    }
+    batch_waits(log.pool()).await;
+    lost.commit().await.unwrap();
+    log.add("ada", 100).await;
+    log.caught_up::<1>().await;
+    until("nothing is parked", log.pool(), "parked_keys = 0 AND position = 3").await;
+    running.stop().await;
+    assert_eq!(log.contents(1).await.totals, [("ada".to_string(), 111, 3)]);
+    assert_eq!((rows_by(log.pool(), "a").await, rows_by(log.pool(), "lost").await), (2, 1));
+}
+
+/// Until a batch waits with its compare-and-set for a checkpoint that the test holds.
+async fn batch_waits(pool: &PgPool) {
+    let asked = async {
+        loop {
+            let blocked: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+                   AND wait_event_type = 'Lock' AND query LIKE '%UPDATE projection.versions SET position%')",
+            )
+            .fetch_one(pool)
+            .await
+            .unwrap();
+            if blocked {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("the batch waits");
 }
