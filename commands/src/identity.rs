@@ -21,8 +21,12 @@ mod sessions;
 mod sign_in;
 mod tokens;
 
-use annals_domain::kernel::{OrganizationId, UserId};
-use annals_eventstore::{Actor, ActorKind, ClaimKey};
+use annals_domain::{
+    identity::{ApiKey, Organization, Session, User},
+    kernel::{OrganizationId, UserId},
+};
+use annals_eventstore::{Actor, ActorKind, ClaimKey, SnapshotPolicy};
+use cqrs_es::Aggregate;
 
 pub use access::KeyAccess;
 pub use account::{Change, PasswordChange};
@@ -74,6 +78,18 @@ impl Identity {
     fn email_claim(&self, canonical_address: &str) -> ClaimKey {
         self.bus.store().claim_key("identity.email", canonical_address)
     }
+}
+
+/// How identity's aggregates are snapshot, for [`annals_eventstore::StoreOptions::snapshots`].
+pub fn snapshot_policies() -> [(&'static str, SnapshotPolicy); 4] {
+    let policy = |every, fingerprint| SnapshotPolicy { every, fingerprint };
+    [
+        (User::TYPE, policy(100, User::SNAPSHOT_FINGERPRINT)),
+        (Session::TYPE, policy(100, Session::SNAPSHOT_FINGERPRINT)),
+        // Loaded on nearly every request, and big where there are many members.
+        (Organization::TYPE, policy(200, Organization::SNAPSHOT_FINGERPRINT)),
+        (ApiKey::TYPE, policy(200, ApiKey::SNAPSHOT_FINGERPRINT)),
+    ]
 }
 
 /// The caller's context, once it is known who they are.

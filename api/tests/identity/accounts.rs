@@ -9,7 +9,8 @@ use crate::support::{House, PASSWORD, Person, bearer, eventually};
 async fn registration_signs_in_with_an_organization_of_ones_own() {
     let house = House::new().await;
     let node = house.node().await;
-    let body = json!({"email": "Ada@Example.org", "password": PASSWORD, "name": " Ada ", "organization": "Engines"});
+    let body =
+        json!({"email": "Ada@Example.org", "password": PASSWORD, "name": " Ada ", "organization": "Engines"});
     let reply = node.anonymous("POST", "/auth/register", body.clone()).await;
     assert!(reply.headers.contains_key("annals-position"));
     let cookie = reply.headers["set-cookie"].to_str().unwrap().to_string();
@@ -120,13 +121,17 @@ async fn settings_merge_and_a_null_takes_a_preference_away() {
     let house = House::new().await;
     let node = house.node().await;
     let ada = node.register("ada@example.org").await;
-    let first = json!({"timezone": "Europe/Berlin", "locale": "de", "preferences": {"theme": "dark", "a": 1}});
+    let first =
+        json!({"timezone": "Europe/Berlin", "locale": "de", "preferences": {"theme": "dark", "a": 1}});
     node.call(&ada, "PATCH", "/users/settings", first).await.expect(200);
     let second = json!({"preferences": {"a": null, "b": [true]}});
     let json = node.call(&ada, "PATCH", "/users/settings", second).await.expect(200);
     assert_eq!(json["data"]["preferences"], json!({"theme": "dark", "b": [true]}));
     let read = node.get(&ada, "/users/settings").await.expect(200);
-    assert_eq!(read["data"], json!({"timezone": "Europe/Berlin", "locale": "de", "preferences": {"theme": "dark", "b": [true]}}));
+    assert_eq!(
+        read["data"],
+        json!({"timezone": "Europe/Berlin", "locale": "de", "preferences": {"theme": "dark", "b": [true]}})
+    );
 }
 
 #[tokio::test]

@@ -31,11 +31,12 @@ async fn a_key_is_shown_once_and_does_what_its_creator_may() {
     let listed = node.get(&ada, "/settings/api-keys").await.expect(200);
     assert!(!listed.to_string().contains(key), "only its SHA-256 is kept");
     assert_eq!(listed["data"][0]["name"], "CI");
-    let stored: i64 = sqlx::query_scalar("select count(*) from events where payload::text like '%' || $1 || '%'")
-        .bind(key)
-        .fetch_one(&house.database.pool)
-        .await
-        .unwrap();
+    let stored: i64 =
+        sqlx::query_scalar("select count(*) from events where payload::text like '%' || $1 || '%'")
+            .bind(key)
+            .fetch_one(&house.database.pool)
+            .await
+            .unwrap();
     assert_eq!(stored, 0);
 
     let path = format!("/settings/api-keys/{}", created["id"].as_str().unwrap());

@@ -16,7 +16,8 @@ fn routes(organization: &str) -> Vec<(String, String, Access)> {
     let nobody = "00000000-0000-0000-0000-000000000001";
     let fill = |path: &str| {
         let path = path.trim_start_matches("/api/v1");
-        let path = if path.starts_with("/agencies") { path.replace("{id}", organization) } else { path.to_string() };
+        let path =
+            if path.starts_with("/agencies") { path.replace("{id}", organization) } else { path.to_string() };
         path.replace("{id}", nobody).replace("{userId}", nobody).replace("{invitationId}", nobody)
     };
     let infos = routes.infos().iter();
@@ -54,7 +55,12 @@ async fn a_viewer_may_only_what_the_policy_gives_a_viewer() {
     let mut refused = Vec::new();
     for (method, path, access) in routes(&owner.organization) {
         let Some((resource, action)) = access.right() else { continue };
-        let may = node.state.rights.allows(annals_domain::kernel::Role::Viewer, &owner.organization, resource, action);
+        let may = node.state.rights.allows(
+            annals_domain::kernel::Role::Viewer,
+            &owner.organization,
+            resource,
+            action,
+        );
         if may {
             continue;
         }
@@ -156,15 +162,22 @@ async fn every_field_is_bounded_and_named() {
         (("PUT", "/users/profile"), json!({"name": "A", "phone": "call me"}), vec!["phone"]),
         (("PUT", "/users/profile"), json!({"name": "A", "company": long}), vec!["company"]),
         (("PATCH", "/users/profile"), json!({"avatarUrl": "javascript:alert(1)"}), vec!["avatarUrl"]),
-        (("PATCH", "/users/profile"), json!({"avatarUrl": format!("https://e.org/{long}")}), vec!["avatarUrl"]),
+        (
+            ("PATCH", "/users/profile"),
+            json!({"avatarUrl": format!("https://e.org/{long}")}),
+            vec!["avatarUrl"],
+        ),
         (("PATCH", "/users/profile"), json!({"email": "x@example.org"}), vec!["email"]),
         (("PATCH", "/users/settings"), json!({"timezone": "Mars/Base"}), vec!["timezone"]),
         (("PATCH", "/users/settings"), json!({"locale": "German"}), vec!["locale"]),
         (("PATCH", "/users/settings"), json!({"preferences": []}), vec!["preferences"]),
         (("PATCH", "/users/settings"), json!({"preferences": {"$secret": 1}}), vec!["preferences"]),
         (("PATCH", "/users/settings"), json!({"preferences": {"a": "x".repeat(9_000)}}), vec!["preferences"]),
-        (("POST", "/auth/change-password"), json!({"currentPassword": "", "newPassword": "x"}),
-            vec!["currentPassword", "newPassword"]),
+        (
+            ("POST", "/auth/change-password"),
+            json!({"currentPassword": "", "newPassword": "x"}),
+            vec!["currentPassword", "newPassword"],
+        ),
         (("POST", "/auth/change-email"), json!({"email": "x", "password": PASSWORD}), vec!["email"]),
         (("POST", "/agencies"), json!({"name": "", "timezone": "x"}), vec!["name", "timezone"]),
         (("PUT", &settings), json!({"name": "A", "description": "x".repeat(501)}), vec!["description"]),
@@ -176,7 +189,11 @@ async fn every_field_is_bounded_and_named() {
         (("POST", "/agencies/invitations/accept"), json!({"token": "x".repeat(501)}), vec!["token"]),
         (("POST", "/auth/confirm-email-change"), json!({"token": 1}), vec!["token"]),
         (("POST", "/auth/refresh"), json!({"refreshToken": "x".repeat(501)}), vec!["refreshToken"]),
-        (("POST", "/auth/login"), json!({"email": "x", "password": "x".repeat(129)}), vec!["email", "password"]),
+        (
+            ("POST", "/auth/login"),
+            json!({"email": "x", "password": "x".repeat(129)}),
+            vec!["email", "password"],
+        ),
         (("POST", "/settings/api-keys"), json!({"name": "", "scopes": "all"}), vec!["scopes"]),
         (("POST", "/settings/api-keys"), json!({"name": "", "scopes": [""]}), vec!["scopes[0]", "name"]),
         (("POST", "/settings/api-keys"), json!({"name": "A", "scopes": vec!["post"; 101]}), vec!["scopes"]),

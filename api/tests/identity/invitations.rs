@@ -61,7 +61,8 @@ async fn an_invitation_is_mailed_and_its_mail_goes_when_it_is_closed() {
         let file = std::fs::read_dir(&folder).ok()?.filter_map(Result::ok).next()?;
         std::fs::read_to_string(file.path()).ok()
     };
-    eventually("the mail is written", || async { mailed().is_some_and(|text| text.contains("#token=")) }).await;
+    eventually("the mail is written", || async { mailed().is_some_and(|text| text.contains("#token=")) })
+        .await;
     assert!(mailed().unwrap().contains(invited["token"].as_str().unwrap()));
     let path = format!("/agencies/{}/invitations/{}", owner.organization, invited["id"].as_str().unwrap());
     node.act(&owner, "DELETE", &path).await.expect(200);
@@ -108,7 +109,10 @@ async fn who_may_invite_whom() {
     let user = node.join(&owner, "user@example.org", "user").await;
     let path = format!("/agencies/{}/invite", owner.organization);
     let body = |email: &str, role: &str| json!({"email": email, "role": role});
-    assert_eq!(node.call(&user, "POST", &path, body("a@example.org", "viewer")).await.refused(403), "FORBIDDEN");
+    assert_eq!(
+        node.call(&user, "POST", &path, body("a@example.org", "viewer")).await.refused(403),
+        "FORBIDDEN"
+    );
     let invitations = format!("/agencies/{}/invitations", owner.organization);
     assert_eq!(node.get(&user, &invitations).await.refused(403), "FORBIDDEN");
     let as_owner = node.call(&owner, "POST", &path, body("a@example.org", "owner")).await;

@@ -40,7 +40,10 @@ async fn an_organization_is_made_configured_and_switched_to() {
     assert_eq!(stale.refused(409), "VERSION_CONFLICT");
     let patch = json!({"description": null});
     let patched = node.call(&ada, "PATCH", &path, patch).await.expect(200);
-    assert_eq!((&patched["data"]["name"], &patched["data"]["description"]), (&json!("Engines Ltd"), &Value::Null));
+    assert_eq!(
+        (&patched["data"]["name"], &patched["data"]["description"]),
+        (&json!("Engines Ltd"), &Value::Null)
+    );
     assert_eq!(node.get(&ada, "/agencies").await.expect(200)["data"].as_array().unwrap().len(), 2);
 }
 
@@ -67,7 +70,8 @@ async fn nobody_grants_more_than_their_own_role() {
     node.call(&user, "PATCH", &member(&admin), role("viewer")).await.expect(200);
     // A demotion holds at once, whatever the token says.
     assert_eq!(node.call(&admin, "PATCH", &member(&user), role("viewer")).await.refused(403), "FORBIDDEN");
-    let expected = [("owner@example.org", "owner"), ("admin@example.org", "viewer"), ("user@example.org", "admin")];
+    let expected =
+        [("owner@example.org", "owner"), ("admin@example.org", "viewer"), ("user@example.org", "admin")];
     assert_eq!(roles(&node, &owner).await, expected.map(|(a, b)| (a.to_string(), b.to_string())));
 }
 
@@ -90,7 +94,12 @@ async fn the_owner_stays_until_ownership_is_handed_on() {
     let nobody = "00000000-0000-0000-0000-000000000001";
     assert_eq!(node.call(&owner, "POST", &transfer, to(nobody)).await.refused(404), "MEMBER_NOT_FOUND");
     node.call(&owner, "POST", &transfer, to(&member.id)).await.expect(200);
-    node.act(&owner, "POST", &leave).await.expect(200);
+    let left = node.act(&owner, "POST", &leave).await.expect(200);
+    // Another person reads it: they say up to where.
+    let position = left["meta"]["position"].to_string();
+    let token = bearer(&member.token);
+    let after = [("authorization", token.as_str()), ("annals-after", position.as_str())];
+    node.send("GET", &format!("{organization}/members"), &after, None).await.expect(200);
     assert_eq!(roles(&node, &member).await, [("member@example.org".to_string(), "owner".to_string())]);
 
     // Who left is led to another organization by their refresh token, here a new one.
@@ -162,7 +171,9 @@ async fn members_come_in_pages() {
     assert_eq!(second["data"].as_array().unwrap().len(), 1);
     assert_eq!(second["data"][0]["email"], "member2@example.org");
     assert_eq!(second["meta"], json!({"total": 4, "page": 2, "perPage": 3, "totalPages": 2}));
-    for (query, field) in [("page=0", "page"), ("perPage=101", "perPage"), ("page=x", "page"), ("size=3", "size")] {
+    for (query, field) in
+        [("page=0", "page"), ("perPage=101", "perPage"), ("page=x", "page"), ("size=3", "size")]
+    {
         assert_eq!(node.get(&owner, &format!("{path}?{query}")).await.faults(), [field]);
     }
 }

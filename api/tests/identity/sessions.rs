@@ -57,7 +57,8 @@ async fn the_cookie_refreshes_only_what_a_script_of_ours_sent() {
     let cookie = format!("annals_refresh={}", ada.refresh);
     let bare = node.send("POST", "/auth/refresh", &[("cookie", &cookie)], None).await;
     assert_eq!(bare.refused(403), "CSRF");
-    let foreign = [("cookie", cookie.as_str()), ("x-requested-with", "fetch"), ("origin", "https://evil.example")];
+    let foreign =
+        [("cookie", cookie.as_str()), ("x-requested-with", "fetch"), ("origin", "https://evil.example")];
     assert_eq!(node.send("POST", "/auth/refresh", &foreign, None).await.refused(403), "CSRF");
     let ours = [("cookie", cookie.as_str()), ("x-requested-with", "fetch")];
     let reply = node.send("POST", "/auth/refresh", &ours, None).await;

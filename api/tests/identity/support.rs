@@ -18,14 +18,14 @@ use annals_commands::{
     bus::CommandBus,
     identity::{
         ExpireInvitations, FirstAccount, Identity, IdentityMail, IdentityOptions, InvitationExpiry,
-        PasswordHasher,
+        PasswordHasher, snapshot_policies,
     },
     ports::{clock::ManualClock, social::Platforms},
     process::ProcessManagers,
     timers::{TimerHandler, TimerWorkers},
 };
 use annals_eventstore::{
-    EventStore, StoreOptions,
+    EventStore, SnapshotPolicy, StoreOptions,
     testing::{self, TestDatabase},
 };
 use chrono::Utc;
@@ -61,7 +61,6 @@ impl Drop for Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Person {
     pub(crate) id: String,
-    pub(crate) email: String,
     pub(crate) organization: String,
     pub(crate) token: String,
     pub(crate) refresh: String,
@@ -95,7 +94,10 @@ impl House {
     pub(crate) async fn node_of(&self, first_account: FirstAccount) -> Node {
         let pool = PgPoolOptions::new().max_connections(12).connect(&self.database.url).await.unwrap();
         let clock = Arc::new(self.clock.clone());
-        let options = StoreOptions::new(testing::master_key());
+        let mut options = StoreOptions::new(testing::master_key());
+        // Often, so that the tests meet snapshots.
+        let often = |policy: SnapshotPolicy| SnapshotPolicy { every: 3, ..policy };
+        options.snapshots = snapshot_policies().map(|(kind, policy)| (kind, often(policy))).into();
         let store = EventStore::open(pool.clone(), options).await.unwrap();
         let bus = CommandBus::new(store.clone(), clock.clone());
         let identity =
@@ -218,7 +220,6 @@ impl Person {
         let text = |value: &Value| value.as_str().expect("is a text").to_string();
         Self {
             id: text(&data["user"]["id"]),
-            email: text(&data["user"]["email"]),
             organization: text(&data["organization"]["id"]),
             token: text(&data["accessToken"]),
             refresh: text(&data["refreshToken"]),
