@@ -252,5 +252,6 @@ pub fn store_options(config: &Config, secrets: &Secrets) -> anyhow::Result<Store
     }
     let mut options = StoreOptions::new(MasterKey::new(master_key));
     options.former_master_keys = former.into_iter().map(MasterKey::new).collect();
+    options.snapshots.extend(annals_commands::identity::snapshot_policies());
     Ok(options)
 }

@@ -176,8 +176,11 @@ impl Node {
         self.send(method, path, &[], Some(&body)).await
     }
 
+    /// Reads what anybody has written until now.
     pub(crate) async fn get(&self, who: &Person, path: &str) -> Reply {
-        self.send("GET", path, &[("authorization", &bearer(&who.token))], None).await
+        let head = self.state.bus.store().head().await.unwrap().to_string();
+        let token = bearer(&who.token);
+        self.send("GET", path, &[("authorization", &token), ("annals-after", &head)], None).await
     }
 
     pub(crate) async fn call(&self, who: &Person, method: &str, path: &str, body: Value) -> Reply {
