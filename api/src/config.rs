@@ -227,7 +227,10 @@ impl Default for Config {
             },
             rights: Rights { policy: None },
             outbound: Outbound { allow_private: false, allow_hosts: Vec::new(), allow_networks: Vec::new() },
-            log: Log { filter: "info".to_string(), format: LogFormat::Auto },
+            log: Log {
+                filter: "info,actix_server=warn,sqlx::postgres::notice=warn".to_string(),
+                format: LogFormat::Auto,
+            },
             telemetry: Telemetry {
                 otlp_endpoint: None,
                 sentry_dsn: None,

@@ -151,7 +151,7 @@ impl PrivatePostgres {
             postgres.pid = postmaster.pid,
             postgres.version = %bin.version,
             postgres.origin = ?origin,
-            duration_ms = started.elapsed().as_millis(),
+            duration_ms = started.elapsed().as_secs_f64() * 1000.0,
             "the private postgres is ready"
         );
         let socket_folder = postmaster.socket_folder.clone();

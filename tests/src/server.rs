@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -32,7 +33,7 @@ impl Default for Settings {
         Self { flags: Vec::new(), variables: Vec::new() }
             .flag("--rate-limits")
             .flag("off")
-            .variable("ANNALS_OUTBOUND_ALLOW_PRIVATE", "127.0.0.0/8,::1/128")
+            .variable("ANNALS_OUTBOUND_ALLOW_NETWORKS", "127.0.0.0/8,::1/128")
     }
 }
 
@@ -76,7 +77,7 @@ impl Server {
     /// The same, with other settings.
     pub async fn start_with(settings: Settings) -> Self {
         let database = Arc::new(testing::database().await);
-        let settings = [("MASTER_KEY", 1), ("TOKEN_KEY", 2), ("PEPPER", 3)].iter().fold(
+        let settings = [("MASTER_KEY", 1), ("TOKEN_KEY", 2)].iter().fold(
             settings.variable("DATABASE_URL", &database.url),
             |settings, (name, byte)| {
                 settings.variable(&format!("ANNALS_SECRETS_{name}"), hex::encode([*byte as u8; 32]))
@@ -93,6 +94,8 @@ impl Server {
     async fn launch(settings: Settings, database: Option<Arc<TestDatabase>>) -> Self {
         let data =
             Arc::new(tempfile::Builder::new().prefix("annals-test-").tempdir().expect("a temporary folder"));
+        // As root, a private Postgres runs as another account, which has to pass.
+        fs::set_permissions(data.path(), fs::Permissions::from_mode(0o711)).expect("our own folder");
         let folder = data.path().join("data");
         let mut server = Self {
             process: None,
@@ -211,6 +214,19 @@ impl Server {
         }
     }
 
+    /// The process id of its private Postgres, as Postgres wrote it down.
+    pub fn private_postgres_pid(&self) -> Option<i32> {
+        let text = fs::read_to_string(self.folder.join("postgres/postmaster.pid")).ok()?;
+        text.lines().next()?.trim().parse().ok()
+    }
+
+    /// `kill -9` for its private Postgres.
+    pub fn kill_private_postgres(&self) {
+        if let Some(pid) = self.private_postgres_pid().and_then(Pid::from_raw) {
+            kill_process(pid, Signal::KILL).ok();
+        }
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
     }
@@ -253,6 +269,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let private = self.database.is_none();
+        if private && self.process.is_none() {
+            // Killed and not started again: what it left running is ended by its number.
+            self.kill_private_postgres();
+        }
         let Some(process) = &mut self.process else { return };
         if private {
             // Its Postgres has to end too.

@@ -122,7 +122,7 @@ fn welcome(config: &Config, installation: &Installation) -> String {
         None => "the one of DATABASE_URL or database.url".to_string(),
     };
     format!(
-        "\nAnnals is ready.\n\
+        "\nAnnals is running.\n\
          \n  API        {base}/api/v1\
          \n  Try it     {base}/api\
          \n  OpenAPI    {base}/api/openapi.json\

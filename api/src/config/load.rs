@@ -19,8 +19,8 @@ use crate::secrets::parse_key;
 const FILE: &str = "annals.toml";
 const PREFIX: &str = "ANNALS_";
 /// Variables that start like settings and belong to the scripts and the tests.
-const NOT_SETTINGS: [&str; 5] =
-    ["ANNALS_CONFIG", "ANNALS_PROFILE", "ANNALS_MAVEN_URL", "ANNALS_TEST_", "ANNALS_CI_"];
+const NOT_SETTINGS: [&str; 6] =
+    ["ANNALS_CONFIG", "ANNALS_PROFILE", "ANNALS_MAVEN_URL", "ANNALS_TEST_", "ANNALS_PARTS_", "ANNALS_BENCH_"];
 
 const SOURCE_DEFAULT: &str = "default";
 const SOURCE_ENVIRONMENT: &str = "environment";

@@ -30,7 +30,12 @@ impl Place {
     pub(super) fn of(data: &Path) -> Result<Self, PostgresError> {
         let data = data.canonicalize().map_err(PostgresError::io("can't find", data))?;
         let logs = data.join("logs");
-        fs::create_dir_all(&logs).map_err(PostgresError::io("can't make", &logs))?;
+        if !logs.is_dir() {
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(&logs)
+                .map_err(PostgresError::io("can't make", &logs))?;
+        }
         let log = logs.join("postgres.log");
         let inside = data.join("postgres");
         if let Ok(cluster) = inside.canonicalize() {

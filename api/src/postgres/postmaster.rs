@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -65,6 +66,9 @@ impl Launch {
             ("logging_collector", "off".to_string()),
             ("log_line_prefix", "%m [%p] ".to_string()),
             ("log_timezone", "UTC".to_string()),
+            // A failed statement and its details may hold what people wrote.
+            ("log_min_error_statement", "panic".to_string()),
+            ("log_error_verbosity", "terse".to_string()),
             ("timezone", "UTC".to_string()),
             // Full pages after a checkpoint are most of what a small log writes.
             ("wal_compression", "on".to_string()),
@@ -95,6 +99,7 @@ impl Launch {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
+            .mode(0o600)
             .open(&self.place.log)
             .map_err(PostgresError::io("can't write", &self.place.log))?;
         let errors = log.try_clone().map_err(PostgresError::io("can't write", &self.place.log))?;
