@@ -133,13 +133,13 @@ impl Launch {
     ///
     /// `postmaster.pid` stays, unless its number was given to another program: Postgres looks into it
     /// for the shared memory of children that may still write, and replaces it itself. But it refuses
-    /// to start if the number is any live process of its account.
+    /// to start if the number is any process's, also a dead one's that nobody has waited for yet.
     async fn clear_what_a_dead_one_left(&self) -> Result<(), PostgresError> {
         self.children_ended().await?;
         let pid_file = self.place.cluster.join("postmaster.pid");
         let named: Option<i32> =
             fs::read_to_string(&pid_file).ok().and_then(|text| text.lines().next()?.trim().parse().ok());
-        if named.is_some_and(|pid| lives(pid) && !runs_on(pid, &self.place.cluster)) {
+        if named.is_some_and(|pid| exists(pid) && !runs_on(pid, &self.place.cluster)) {
             remove_if_there(&pid_file)?;
         }
         remove_if_there(&self.socket_folder.join(format!(".s.PGSQL.{}.lock", self.port)))?;
@@ -289,12 +289,14 @@ impl Postmaster {
     }
 }
 
+/// Whether a process has this number, if only to be waited for.
+fn exists(pid: i32) -> bool {
+    Pid::from_raw(pid).is_some_and(|pid| !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
+}
+
 /// Whether a process exists and is not only waiting to be reaped.
 fn lives(pid: i32) -> bool {
-    let Some(pid) = Pid::from_raw(pid) else { return false };
-    if matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH)) {
-        return false;
-    }
+    let Some(pid) = Pid::from_raw(pid).filter(|_| exists(pid)) else { return false };
     match fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) {
         // `pid (name) state …`; the name may hold anything, so the last parenthesis counts.
         Ok(stat) => stat
