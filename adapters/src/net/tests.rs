@@ -1,5 +1,4 @@
 //! The client against servers on loopback that behave badly, with DNS that lies.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::HashMap,

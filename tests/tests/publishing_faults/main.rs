@@ -1,0 +1,55 @@
+//! Publishing while the worker is killed before, during and after the platform acts: what stands on a real
+//! PDS and in the feed is counted and compared with what Annals says. Never two; none missing unless said
+//! unknown (invariant 6).
+//!
+//! Each phase is hit 20 times, and each hit is proven: on the PDS by a proxy between the two, which kills the
+//! server at that moment; in the feed, where acting and recording are one, by holding the append of an event
+//! in Postgres and killing the server while it waits.
+
+mod assassin;
+mod bluesky;
+mod feed;
+mod pds;
+
+use std::time::Duration;
+
+use annals_tests::{Account, Server, StatusCode, eventually};
+use serde_json::{Value, json};
+
+/// How often each phase is hit.
+const KILLS: usize = 20;
+
+/// A worker that died holds its post until its lease ends (90 s), and the machine may be busy.
+const SETTLED_WITHIN: Duration = Duration::from_secs(150);
+
+async fn connect(account: &Account, body: Value) -> String {
+    let answer = account.api.post("integrations/connect", body).await.expect(StatusCode::CREATED);
+    answer.text_at("/data/id")
+}
+
+/// Publishes at once; returns the post's id.
+async fn publish_now(account: &Account, channel: &str, text: &str) -> String {
+    let body = json!({"content": text, "type": "now", "integrations": [{"id": channel}]});
+    account.api.post("posts", body).await.expect(StatusCode::CREATED).text_at("/data/id")
+}
+
+/// What Annals says of a post on its only channel, once it says anything final.
+async fn settled(account: &Account, post: &str) -> Value {
+    let path = format!("posts/{post}");
+    eventually(&format!("post {post} is settled"), SETTLED_WITHIN, || async {
+        let answer = account.api.get(&path).await;
+        let delivery = answer.at("/data/integrations/0").clone();
+        let is_final = matches!(delivery["status"].as_str(), Some("published" | "failed" | "unknown"));
+        is_final.then_some(delivery)
+    })
+    .await
+}
+
+/// Ends the leases that dead workers hold, as 90 seconds would.
+async fn end_leases(server: &Server) {
+    let pool = &server.database().expect("on the test server").pool;
+    sqlx::query("UPDATE process.timers SET lease_until = clock_timestamp() WHERE lease_until IS NOT NULL")
+        .execute(pool)
+        .await
+        .expect("the timers can be written");
+}
