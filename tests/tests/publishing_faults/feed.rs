@@ -140,6 +140,11 @@ async fn a_post_is_in_the_feed_once_whenever_the_worker_is_killed() {
             *hits.entry(phase).or_default() += 1;
             end_leases(&server).await;
             server.restart().await;
+            // The next hold is meant for the next post.
+            eventually("the post is published after all", crate::SETTLED_WITHIN, async || {
+                (hold.recorded(&post, PUBLISHED).await == 1).then_some(())
+            })
+            .await;
             sent.push((post, text, phase));
         }
     }

@@ -11,7 +11,10 @@ mod bluesky;
 mod feed;
 mod pds;
 
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use annals_tests::{Account, Server, StatusCode, eventually};
 use serde_json::{Value, json};
@@ -21,6 +24,9 @@ const KILLS: usize = 20;
 
 /// A worker that died holds its post until its lease ends (90 s), and the machine may be busy.
 const SETTLED_WITHIN: Duration = Duration::from_secs(150);
+
+/// An outcome that is unknown for this long is not about to be found out.
+const UNKNOWN_STAYS: Duration = Duration::from_secs(30);
 
 async fn connect(account: &Account, body: Value) -> String {
     let answer = account.api.post("integrations/connect", body).await.expect(StatusCode::CREATED);
@@ -33,13 +39,23 @@ async fn publish_now(account: &Account, channel: &str, text: &str) -> String {
     account.api.post("posts", body).await.expect(StatusCode::CREATED).text_at("/data/id")
 }
 
-/// What Annals says of a post on its only channel, once it says anything final.
+/// What Annals says of a post on its only channel, once it says anything final. Unknown is final if it stays:
+/// the worker asks the platform next.
 async fn settled(account: &Account, post: &str) -> Value {
     let path = format!("posts/{post}");
+    let unknown_since = Cell::new(None);
     eventually(&format!("post {post} is settled"), SETTLED_WITHIN, || async {
         let answer = account.api.get(&path).await;
         let delivery = answer.at("/data/integrations/0").clone();
-        let is_final = matches!(delivery["status"].as_str(), Some("published" | "failed" | "unknown"));
+        let is_final = match delivery["status"].as_str() {
+            Some("published" | "failed") => true,
+            Some("unknown") => {
+                let since = unknown_since.get().unwrap_or_else(Instant::now);
+                unknown_since.set(Some(since));
+                since.elapsed() > UNKNOWN_STAYS
+            }
+            _ => false,
+        };
         is_final.then_some(delivery)
     })
     .await
