@@ -1,1 +1,30 @@
-fn main() {}
+//! Benchmarks beside peers, on a Postgres of their own with `fsync` on.
+//!
+//! `scripts/bench append` builds and runs this.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod append;
+mod figures;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "annals-benches", about = "Benchmarks of Annals beside what one would take instead")]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Appends per second: this log with all it does, stock postgres-es, and pgbench one-row inserts.
+    Append(append::Options),
+}
+
+#[tokio::main(flavor = "multi_thread")]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse().bench {
+        Bench::Append(options) => append::run(options).await,
+    }
+}
