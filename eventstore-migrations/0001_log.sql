@@ -13,7 +13,8 @@ CREATE TABLE events (
     payload        json        NOT NULL,
     metadata       json        NOT NULL,
     recorded_at    timestamptz NOT NULL,
-    UNIQUE (aggregate_type, aggregate_id, sequence)
+    -- The id first: it tells most rows apart at the first comparison.
+    UNIQUE (aggregate_id, aggregate_type, sequence)
 );
 
 -- What a reader has seen never changes (invariant 2).
@@ -53,7 +54,7 @@ CREATE TABLE claims (
     namespace text COLLATE "C" NOT NULL,
     key       text COLLATE "C" NOT NULL,
     holder    text COLLATE "C" NOT NULL,
-    PRIMARY KEY (namespace, key)
+    PRIMARY KEY (key, namespace)
 );
 
 -- Data keys, each wrapped by the master key. A destroyed key leaves its row

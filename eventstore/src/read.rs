@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
 
@@ -72,6 +73,16 @@ pub(crate) async fn claim_holder(pool: &PgPool, key: &ClaimKey) -> Result<Option
         .fetch_optional(pool)
         .await?;
     Ok(found)
+}
+
+pub(crate) async fn forgotten_owners(pool: &PgPool) -> Result<Vec<(String, DateTime<Utc>)>, StoreError> {
+    let owners = sqlx::query_as(
+        "SELECT owner, min(forgotten_at) FROM sealing_keys WHERE forgotten IS NOT NULL
+         GROUP BY owner ORDER BY min(forgotten)",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(owners)
 }
 
 /// Whether each stream's newest event has the version's number.

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use parking_lot::Mutex;
 use sqlx::{PgPool, migrate::Migrator};
@@ -304,5 +305,13 @@ impl EventStore {
     /// If the database does not answer.
     pub async fn rotate_master_key(&self) -> Result<u64, StoreError> {
         self.inner.shared.keyring.rotate().await
+    }
+
+    /// Everyone who was forgotten, with when: to forget them again after an older backup was restored.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn forgotten_owners(&self) -> Result<Vec<(String, DateTime<Utc>)>, StoreError> {
+        read::forgotten_owners(self.pool()).await
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Waiting;
 
 const CALL: &str = "SELECT * FROM annals_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-     $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)";
+     $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)";
 
 /// JSON text, sent as it is: Postgres checks it when it takes the arguments, before the head's lock.
 struct JsonText<'a>(&'a str);
@@ -113,6 +113,7 @@ pub(crate) async fn call(connection: &mut PgConnection, batch: &[Waiting]) -> Re
         .bind(streams().map(|s| s.stream.aggregate_type.as_ref()).collect::<Vec<_>>())
         .bind(streams().map(|s| s.stream.aggregate_id.as_str()).collect::<Vec<_>>())
         .bind(streams().map(|s| s.expected).collect::<Vec<_>>())
+        .bind(streams().map(|s| s.events == 0).collect::<Vec<_>>())
         .bind(each(&|append| append.claims.len()))
         .bind(claims().map(|claim| claim.kind as i32).collect::<Vec<_>>())
         .bind(claims().map(|claim| claim.key.namespace.as_str()).collect::<Vec<_>>())

@@ -87,6 +87,8 @@ async fn the_forgotten_are_forgotten_on_every_node_and_stay_so() {
         let refused = store.append(again).await.unwrap_err();
         assert!(matches!(refused, AppendError::Forgotten { subject } if subject == "user:1"));
     }
+    let forgotten = one.forgotten_owners().await.unwrap();
+    assert_eq!(forgotten.iter().map(|(owner, _)| owner.as_str()).collect::<Vec<_>>(), ["user:1"]);
 }
 
 #[tokio::test]
