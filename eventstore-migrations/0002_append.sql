@@ -1,6 +1,6 @@
 -- One batch of appends, all in this one statement. Arrays with the same prefix
 -- belong together, one row per index; `*_append` says whose append a row is (from 1).
---   a_  appends: how many events each has
+--   a_  appends: how many events each has; whether anyone else listens
 --   k_  idempotency keys; `k_last` is the index in e_ of the append's last event (0: none)
 --   s_  streams with the version they must have (-1: any); asserted ones get no event
 --   c_  claims: 0 asserts the holder (null: nobody), 1 takes, 2 releases
@@ -16,7 +16,7 @@
 -- a unique index will refuse anyway: used keys, taken claims, streams that must
 -- not exist yet. Where one does refuse, everything is checked, set by set.
 CREATE FUNCTION annals_append(
-    a_events int[],
+    a_events int[], a_notify boolean,
     k_append int[], k_hash bytea[], k_digest bytea[], k_result json[], k_shown bytea[], k_last int[],
     s_append int[], s_type text[], s_id text[], s_expected bigint[], s_asserted boolean[],
     c_append int[], c_kind int[], c_namespace text[], c_key text[], c_holder text[],
@@ -190,7 +190,10 @@ BEGIN
 
     IF head_after > head_before OR forgotten_after > forgotten_before THEN
         UPDATE log_head h SET position = head_after, recorded_at = recorded, forgotten = forgotten_after WHERE h.one;
-        PERFORM pg_notify('annals_log', head_after || ' ' || forgotten_after);
+        -- A notification wakes every listener's backend: not for a node that is alone and knows already.
+        IF a_notify THEN
+            PERFORM pg_notify('annals_log', head_after || ' ' || forgotten_after);
+        END IF;
     END IF;
 END
 $$;

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Filter, StoreError, StoredEvent, aggregates::Aggregates, read, shared::Shared};
 
-pub(crate) const CHANNEL: &str = "annals_log";
+const CHANNEL: &str = "annals_log";
+/// By this name of their connections, nodes know of each other.
+const APPLICATION: &str = "annals follower";
 const RECENT_EVENTS_MAX: usize = 4_096;
 const RECENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 const PAGE_EVENTS: usize = 1_000;
@@ -39,6 +41,9 @@ pub(crate) struct Follower {
     current_at: AtomicU64,
     /// How many destroyed keys the node knows of.
     forgotten: AtomicU64,
+    /// Whether no other node listens; it may be wrong for a poll interval after one has started,
+    /// which polls the head itself meanwhile.
+    alone: AtomicBool,
     /// The backends of this node's committers: what they tell, the node knows first.
     own_backends: Mutex<HashSet<u32>>,
     pub(crate) stop: CancellationToken,
@@ -95,6 +100,7 @@ impl Follower {
             started: Instant::now(),
             current_at: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
+            alone: AtomicBool::new(false),
             own_backends: Mutex::default(),
             stop: CancellationToken::new(),
         }
@@ -113,6 +119,10 @@ impl Follower {
             recent.last
         };
         self.publish(last);
+    }
+
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Acquire)
     }
 
     /// A committer of this node speaks through this backend from now on.
@@ -194,6 +204,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> tokio::task::JoinHandle<()> {
 async fn follow(weak: Weak<Shared>) {
     let mut listener: Option<PgListener> = None;
     let mut tidied = Instant::now();
+    let mut counted = None::<Instant>;
     loop {
         let Some(shared) = weak.upgrade() else { return };
         if listener.is_none() {
@@ -204,6 +215,11 @@ async fn follow(weak: Weak<Shared>) {
         }
         if let Err(error) = catch_up(&shared).await {
             tracing::warn!(error = %error, "the follower can't read the log: trying again");
+        }
+        if counted.is_none_or(|at| at.elapsed() >= shared.options.poll_interval) {
+            counted = Some(Instant::now());
+            let alone = is_alone(&shared.pool).await.unwrap_or(false);
+            shared.follower.alone.store(alone, Ordering::Release);
         }
         if tidied.elapsed() > TIDY_INTERVAL {
             tidied = Instant::now();
@@ -234,7 +250,7 @@ async fn follow(weak: Weak<Shared>) {
 /// A connection of the follower's own, so that a busy pool never makes a node deaf.
 async fn listen(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
     let options = PgConnectOptions::clone(&pool.connect_options())
-        .application_name("annals follower")
+        .application_name(APPLICATION)
         .options([
             ("tcp_keepalives_idle", "5"),
             ("tcp_keepalives_interval", "2"),
@@ -328,6 +344,16 @@ async fn forget(shared: &Shared, after: u64) -> Result<(), StoreError> {
         shared.forget(row.try_get(0)?);
     }
     Ok(())
+}
+
+/// Whether this node's is the only follower of the database.
+async fn is_alone(pool: &PgPool) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT count(*) < 2 FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()",
+    )
+    .bind(APPLICATION)
+    .fetch_one(pool)
+    .await
 }
 
 /// Answers that show a secret are kept for their ten minutes and no longer.

@@ -10,9 +10,13 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::Waiting;
+use crate::prepare::{ClaimKind, Prepared};
 
 const CALL: &str = "SELECT * FROM annals_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-     $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)";
+     $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)";
+
+const CALL_ONE: &str =
+    "SELECT * FROM annals_append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
 /// JSON text, sent as it is: Postgres checks it when it takes the arguments, before the head's lock.
 struct JsonText<'a>(&'a str);
@@ -73,10 +77,76 @@ fn one_based(index: usize) -> i32 {
     i32::try_from(index + 1).expect("a batch is bounded far below 2^31")
 }
 
-/// Sends the batch and waits until it is committed.
-pub(crate) async fn call(connection: &mut PgConnection, batch: &[Waiting]) -> Result<Answer, sqlx::Error> {
+/// Sends the batch and waits until it is committed. `notify`: whether another node listens.
+pub(crate) async fn call(
+    connection: &mut PgConnection,
+    batch: &[Waiting],
+    notify: bool,
+) -> Result<Answer, sqlx::Error> {
+    if let [only] = batch
+        && let Some(answer) = call_one(connection, &only.append, notify).await?
+    {
+        return Ok(answer);
+    }
+    call_many(connection, batch, notify).await
+}
+
+/// The short way for one simple append; `None` if it is not simple, or something stands against it.
+async fn call_one(
+    connection: &mut PgConnection,
+    append: &Prepared,
+    notify: bool,
+) -> Result<Option<Answer>, sqlx::Error> {
+    let ([stream], [event]) = (append.streams.as_slice(), append.events.as_slice()) else { return Ok(None) };
+    let claim = match append.claims.as_slice() {
+        [] => None,
+        [claim] if claim.kind == ClaimKind::Take => Some(claim),
+        _ => return Ok(None),
+    };
+    if !append.new_keys.is_empty() || !append.forget.is_empty() {
+        return Ok(None);
+    }
+    let key = append.idempotency.as_ref();
+    let rows = sqlx::query(CALL_ONE)
+        .bind(notify)
+        .bind(key.map(|key| key.hash.as_slice()))
+        .bind(key.map(|key| key.digest.as_slice()))
+        .bind(key.map(|key| JsonText(&key.result)))
+        .bind(key.and_then(|key| key.shown.as_deref()))
+        .bind(stream.stream.aggregate_type.as_ref())
+        .bind(stream.stream.aggregate_id.as_str())
+        .bind(stream.expected)
+        .bind(claim.map(|claim| claim.key.namespace.as_str()))
+        .bind(claim.map(|claim| claim.key.key.as_str()))
+        .bind(claim.and_then(|claim| claim.holder.as_deref()))
+        .bind(event.event_id)
+        .bind(event.event_type.as_str())
+        .bind(event.event_version.as_str())
+        .bind(JsonText(&event.payload))
+        .bind(JsonText(&event.metadata))
+        .fetch_all(connection)
+        .await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let Some(head_before) = row.try_get::<Option<i64>, _>(0)? else { return Ok(None) };
+    Ok(Some(Answer {
+        head_before,
+        head_after: head_before + 1,
+        recorded_at: row.try_get(1)?,
+        versions: vec![row.try_get(2)?],
+        hits: Vec::new(),
+        bad_streams: Vec::new(),
+        bad_claims: Vec::new(),
+        bad_keys: Vec::new(),
+    }))
+}
+
+async fn call_many(
+    connection: &mut PgConnection,
+    batch: &[Waiting],
+    notify: bool,
+) -> Result<Answer, sqlx::Error> {
     let appends = || (1_i32..).zip(batch.iter().map(|waiting| &waiting.append));
-    let each = |count: &dyn Fn(&crate::prepare::Prepared) -> usize| -> Vec<i32> {
+    let each = |count: &dyn Fn(&Prepared) -> usize| -> Vec<i32> {
         appends().flat_map(|(index, append)| std::iter::repeat_n(index, count(append))).collect()
     };
     let keys = || appends().filter_map(|(_, append)| append.idempotency.as_ref());
@@ -103,6 +173,7 @@ pub(crate) async fn call(connection: &mut PgConnection, batch: &[Waiting]) -> Re
 
     let query = sqlx::query(CALL)
         .bind(appends().map(|(_, a)| one_based(a.events.len()) - 1).collect::<Vec<_>>())
+        .bind(notify)
         .bind(each(&|append| usize::from(append.idempotency.is_some())))
         .bind(keys().map(|key| key.hash.as_slice()).collect::<Vec<_>>())
         .bind(keys().map(|key| key.digest.as_slice()).collect::<Vec<_>>())

@@ -174,7 +174,8 @@ impl Committer {
             self.link = Some(link);
         }
         let Some(link) = &mut self.link else { return Err(Failure::Lost(sqlx::Error::PoolClosed)) };
-        let called = timeout(CALL_TIMEOUT, batch::call(&mut link.connection, batch)).await;
+        let notify = !self.shared.follower.is_alone();
+        let called = timeout(CALL_TIMEOUT, batch::call(&mut link.connection, batch, notify)).await;
         called.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into()))).map_err(Failure::of)
     }
 

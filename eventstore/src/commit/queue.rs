@@ -58,7 +58,7 @@ impl Queue {
             state.is_ready()
         };
         if ready {
-            self.ready.notify_one();
+            self.ready.notify_last();
         }
         Ok(())
     }
@@ -79,7 +79,7 @@ impl Queue {
                     continue;
                 }
                 if state.closed && state.waiting.is_empty() {
-                    self.ready.notify_one();
+                    self.ready.notify_last();
                     return None;
                 }
             }
@@ -95,7 +95,7 @@ impl Queue {
             state.is_ready() || state.closed
         };
         if ready {
-            self.ready.notify_one();
+            self.ready.notify_last();
         }
     }
 
@@ -103,7 +103,7 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.places.close();
-        self.ready.notify_one();
+        self.ready.notify_last();
     }
 
     /// Refuses what waits: nobody will commit it.
