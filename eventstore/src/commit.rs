@@ -4,6 +4,7 @@ mod batch;
 mod committer;
 mod queue;
 mod recover;
+mod settle;
 
 use std::sync::Arc;
 

@@ -43,6 +43,10 @@ pub struct SnapshotPolicy {
 }
 
 /// What becomes of an event of an old version.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would cost an allocation for each event that passes through"
+)]
 pub enum Upcast {
     /// It is not this upcaster's business.
     Unchanged(RecordedEvent),
