@@ -2,16 +2,22 @@
 
 mod configuration;
 mod database;
+mod doctor;
 mod keys;
 mod out;
+mod projections;
 mod serve;
 mod test_postgres;
+mod timers;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{self, Flags, Loaded, NodeRole};
+use crate::{
+    config::{self, Flags, Loaded, NodeRole},
+    openapi, server,
+};
 
 const LONG_ABOUT: &str = "\
 Annals is a backend whose every change is an event: accounts, organizations, channels and scheduled \
@@ -25,6 +31,7 @@ Start here:
   annals serve                       everything on http://127.0.0.1:3000, data in .annals
   annals serve --listen 0.0.0.0:80 --data /var/lib/annals/data
   DATABASE_URL=postgres://… annals serve --role commands,queries
+  annals doctor                      is everything as it should be
   annals config                      every setting, its value and where it came from
 
 Settings come from flags, then variables (ANNALS_HTTP_WORKERS), then annals.toml; \
@@ -47,6 +54,16 @@ enum Command {
     /// Handle the keys that personal data and secrets are sealed under
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Check the installation, its log above all, and say what is wrong; beside a running server too
+    Doctor(doctor::Doctor),
+    /// See how far the read models are, build them again, replay what they could not apply
+    #[command(subcommand)]
+    Projections(projections::Projections),
+    /// See the timers that wait for a person, and try them again
+    #[command(subcommand)]
+    Timers(timers::Timers),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
     /// Run a Postgres without durable data, for the tests
     #[command(hide = true)]
     TestPostgres(test_postgres::TestPostgres),
@@ -119,6 +136,10 @@ pub fn main() -> ExitCode {
             Command::Serve(serve) => serve.run().await,
             Command::Config(args) => configuration::run(&args),
             Command::Keys(keys) => keys.run().await,
+            Command::Doctor(doctor) => doctor.run().await,
+            Command::Projections(projections) => projections.run().await,
+            Command::Timers(timers) => timers.run().await,
+            Command::Openapi => openapi(),
             Command::TestPostgres(test_postgres) => test_postgres.run().await,
         }
     });
@@ -126,6 +147,13 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
+}
+
+fn openapi() -> anyhow::Result<()> {
+    let document = openapi::document(server::routes().infos(), server::documents());
+    out::print(&document.to_pretty_json()?);
+    out::print("\n");
+    Ok(())
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -204,6 +204,18 @@ impl PrivatePostgres {
     }
 }
 
+/// How to connect to the private Postgres that a server on this data folder runs, if one does.
+///
+/// # Errors
+/// If the folder can't be looked into.
+pub fn running(data: &Path, password: &str) -> Result<Option<PgConnectOptions>, PostgresError> {
+    let place = cluster::Place::of(data)?;
+    let socket_folder = postmaster::socket_folder_of_running(&place.cluster);
+    Ok(socket_folder.map(|folder| {
+        PgConnectOptions::new_without_pgpass().socket(folder).username(ROLE).password(password).database(ROLE)
+    }))
+}
+
 /// Makes the database [`ROLE`] if it is not there.
 async fn ensure_database(connect: &PgConnectOptions) -> Result<(), sqlx::Error> {
     use sqlx::{ConnectOptions as _, Connection as _};

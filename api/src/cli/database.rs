@@ -65,6 +65,49 @@ impl Installation {
     }
 }
 
+/// The database for a command that may work beside a running server.
+pub(super) struct Access {
+    pub(super) secrets: Secrets,
+    pub(super) pool: PgPool,
+    /// What was started for this command only.
+    own: Option<Installation>,
+}
+
+impl Access {
+    /// The database that was given; else the private one, of the server that runs or started for now.
+    pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
+        let data = data_folder(config)?;
+        let secrets = Secrets::open(&data)?;
+        if let Some(url) = &config.database.url {
+            let pool = pool(config, given(url.reveal())?).await?;
+            return Ok(Self { secrets, pool, own: None });
+        }
+        match Installation::open(config).await {
+            Ok(installation) => {
+                let (secrets, pool) = (installation.secrets.clone(), installation.pool.clone());
+                Ok(Self { secrets, pool, own: Some(installation) })
+            }
+            Err(error) => {
+                let is_held = error
+                    .chain()
+                    .any(|cause| matches!(cause.downcast_ref(), Some(postgres::LockError::Held { .. })));
+                let connect =
+                    if is_held { postgres::running(&data, &secrets.postgres_password()?)? } else { None };
+                let connect = connect.ok_or(error)?;
+                Ok(Self { secrets, pool: pool(config, connect).await?, own: None })
+            }
+        }
+    }
+
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        self.pool.close().await;
+        match self.own {
+            Some(installation) => installation.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
 /// The data folder, made if it is not there. As root it lets others pass (not look): Postgres runs
 /// as another account, and what is inside is private by itself.
 fn data_folder(config: &Config) -> anyhow::Result<PathBuf> {

@@ -117,15 +117,8 @@ impl Launch {
 
     /// The Postgres of this cluster that lives, started by a server that is gone.
     fn left_running(&self) -> Option<Postmaster> {
-        let text = fs::read_to_string(self.place.cluster.join("postmaster.pid")).ok()?;
-        let mut lines = text.lines();
-        let pid: i32 = lines.next()?.trim().parse().ok()?;
-        if !runs_on(pid, &self.place.cluster) {
-            return None;
-        }
-        // Line 5 is the socket's folder; it is empty for an instant at the start.
-        let socket_folder = lines.nth(3).map(str::trim).filter(|line| !line.is_empty());
-        let socket_folder = socket_folder.map_or_else(|| self.socket_folder.clone(), PathBuf::from);
+        let (pid, socket_folder) = running(&self.place.cluster)?;
+        let socket_folder = socket_folder.unwrap_or_else(|| self.socket_folder.clone());
         Some(Postmaster { pid, socket_folder, child: None })
     }
 
@@ -169,6 +162,24 @@ impl Launch {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// The process of a cluster that lives, and its socket's folder unless it is only starting.
+fn running(cluster: &Path) -> Option<(i32, Option<PathBuf>)> {
+    let text = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
+    let mut lines = text.lines();
+    let pid: i32 = lines.next()?.trim().parse().ok()?;
+    if !runs_on(pid, cluster) {
+        return None;
+    }
+    // Line 5 is the socket's folder; it is empty for an instant at the start.
+    let socket_folder = lines.nth(3).map(str::trim).filter(|line| !line.is_empty());
+    Some((pid, socket_folder.map(PathBuf::from)))
+}
+
+/// The socket's folder of the Postgres that runs on this cluster, if one does.
+pub(super) fn socket_folder_of_running(cluster: &Path) -> Option<PathBuf> {
+    running(cluster)?.1
 }
 
 fn remove_if_there(path: &Path) -> Result<(), PostgresError> {

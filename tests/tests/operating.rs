@@ -1,0 +1,112 @@
+//! The commands of whoever runs it, beside a running server: doctor, keys, projections, timers, openapi.
+
+use std::{process::Output, time::Duration};
+
+use annals_tests::{Server, Settings, StatusCode, eventually};
+use serde_json::json;
+
+fn run(server: &Server, arguments: &[&str]) -> Output {
+    server.command().args(arguments).arg("--data").arg(server.data()).output().expect("annals runs")
+}
+
+#[track_caller]
+fn succeeds(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[tokio::test]
+async fn the_doctor_finds_nothing_wrong_beside_a_server_with_a_private_postgres() {
+    let mut server = Server::private(Settings::default()).await;
+    let ada = server.api().register("Ada").await;
+    ada.api
+        .post("integrations/connect", json!({"platform": "feed", "name": "News"}))
+        .await
+        .expect(StatusCode::CREATED);
+    let text = succeeds(&run(&server, &["doctor"]));
+    assert!(!text.contains("WRONG"), "{text}");
+    for check in
+        ["positions: 6 events, no gap", "second reading: postgres-es reads 6 events", "keys: the master key"]
+    {
+        assert!(text.contains(check), "{check} is not in:\n{text}");
+    }
+    server.api().get("/health/ready").await.expect(StatusCode::OK);
+    // And with the server stopped, when it starts the Postgres for as long as it looks.
+    assert!(server.stop().await);
+    assert!(!succeeds(&run(&server, &["doctor"])).contains("WRONG"));
+    assert!(server.private_postgres_pid().is_none(), "what the doctor started it stopped");
+}
+
+#[tokio::test]
+async fn the_doctor_names_a_position_that_is_missing() {
+    let mut server = Server::start().await;
+    server.api().register("Ada").await;
+    assert!(server.stop().await);
+    let pool = &server.database().expect("on the test server").pool;
+    sqlx::raw_sql("ALTER TABLE events DISABLE TRIGGER USER; DELETE FROM events WHERE position = 2")
+        .execute(pool)
+        .await
+        .expect("deletes");
+    let output = run(&server, &["doctor"]);
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("WRONG  positions:") && text.contains("2 is missing"), "{text}");
+}
+
+#[tokio::test]
+async fn keys_are_rotated_and_everything_sealed_before_still_opens() {
+    let mut server = Server::private(Settings::default()).await;
+    let ada = server.api().register("Ada").await;
+    let refused = run(&server, &["keys", "rotate"]);
+    assert!(!refused.status.success(), "not beside a running server");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("another annals server"));
+    assert!(server.stop().await);
+    let key = || std::fs::read_to_string(server.data().join("secrets/master.key")).expect("is there");
+    let before = key();
+    let text = succeeds(&run(&server, &["keys", "rotate"]));
+    assert!(text.contains("keys are wrapped under the new master key"), "{text}");
+    assert_ne!(before, key());
+    // What was wrapped again needs the old key no longer.
+    std::fs::remove_file(server.data().join("secrets/master.key.former-1")).expect("is there");
+    server.restart().await;
+    let ada = server.api().login(&ada.email, &ada.password).await;
+    let me = ada.api.get("users/profile").await.expect(StatusCode::OK);
+    assert_eq!(me.at("/data/email"), &json!(ada.email), "{}", me.text);
+}
+
+#[tokio::test]
+async fn a_read_model_is_built_again_while_it_is_read() {
+    let server = Server::start().await;
+    let ada = server.api().register("Ada").await;
+    let list = || succeeds(&run(&server, &["projections", "list"]));
+    let generation_of_users = |text: &str| {
+        let live = |line: &&str| line.starts_with("users ") && line.ends_with(" live");
+        let line = text.lines().find(live)?.split_whitespace().nth(2)?;
+        line.parse::<u32>().ok()
+    };
+    assert_eq!(generation_of_users(&list()), Some(1));
+    let text = succeeds(&run(&server, &["projections", "rebuild", "users"]));
+    assert!(text.contains("generation 2 of users"), "{text}");
+    eventually("the new generation takes over", Duration::from_secs(60), || async {
+        // No call in between finds nothing.
+        ada.api.get("users/profile").await.expect(StatusCode::OK);
+        (generation_of_users(&list()) == Some(2)).then_some(())
+    })
+    .await;
+    let unknown = run(&server, &["projections", "rebuild", "nothing"]);
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is no projection nothing"));
+    assert!(succeeds(&run(&server, &["projections", "parked", "users"])).contains("0 keys of users"));
+    assert!(succeeds(&run(&server, &["timers", "list"])).contains("0 timers are parked"));
+    let nobody = run(&server, &["timers", "retry", "00000000-0000-0000-0000-000000000001"]);
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no parked timer has the id"));
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_printed_as_it_is_served() {
+    let server = Server::start().await;
+    let printed = succeeds(&server.command().arg("openapi").output().expect("annals runs"));
+    let served = server.api().get("/api/openapi.json").await.expect(StatusCode::OK);
+    let printed: serde_json::Value = serde_json::from_str(&printed).expect("is JSON");
+    assert_eq!(printed, served.body);
+}
