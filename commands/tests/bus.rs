@@ -1,5 +1,4 @@
 //! The command bus on a real Postgres: conflicts, staleness, claims, `If-Match`.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Idempotency keys on a real Postgres: one effect and one answer, whoever retries.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
