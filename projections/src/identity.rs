@@ -6,9 +6,6 @@ pub mod organizations;
 pub mod sessions;
 pub mod users;
 
-#[cfg(test)]
-mod tests;
-
 pub use api_keys::ApiKeys;
 pub use organizations::Organizations;
 pub use sessions::Sessions;
@@ -23,6 +20,8 @@ const USER: &str = "identity.user";
 const SESSION: &str = "identity.session";
 const ORGANIZATION: &str = "identity.organization";
 const API_KEY: &str = "identity.api_key";
+
+const USER_DELETED: &str = "identity.user.deleted";
 
 /// The stream's id, blaming the event if it is none.
 fn stream_id(event: &RecordedEvent) -> Result<Uuid, ProjectionError> {

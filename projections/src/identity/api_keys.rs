@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{API_KEY, USER, events, stream_id};
+use super::{API_KEY, USER, USER_DELETED, events, stream_id};
 use crate::{Projection, ProjectionError, ReadError, Reader, runtime::decode};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +33,11 @@ impl Projection for ApiKeys {
     const INDEXES: &'static str = "create index on api_keys (user_id, organization_id)";
 
     fn filter(&self) -> Filter {
-        events(ApiKeyEvent::TYPES.iter().copied().chain(["identity.user.deleted"]))
+        events(ApiKeyEvent::TYPES.iter().copied().chain([USER_DELETED]))
+    }
+
+    fn purges(&self, event: &RecordedEvent) -> bool {
+        event.event_type == USER_DELETED
     }
 
     async fn apply(

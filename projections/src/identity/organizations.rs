@@ -15,8 +15,17 @@ pub use queries::{
     InvitationRow, MemberRow, MembershipRow, OrganizationRow, find, invitations, members, of_user,
 };
 
-use super::{ORGANIZATION, USER, events, signed, stream_id};
+use super::{ORGANIZATION, USER, USER_DELETED, events, signed, stream_id};
 use crate::{Projection, ProjectionError, runtime::decode};
+
+/// After these an invitation's address is forgotten.
+const PURGING: &[&str] = &[
+    USER_DELETED,
+    "identity.organization.invitation_accepted",
+    "identity.organization.invitation_revoked",
+    "identity.organization.invitation_expired",
+    "identity.organization.closed",
+];
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Organizations;
@@ -61,7 +70,11 @@ impl Projection for Organizations {
         create index on invitations (person)";
 
     fn filter(&self) -> Filter {
-        events(OrganizationEvent::TYPES.iter().copied().chain(["identity.user.deleted"]))
+        events(OrganizationEvent::TYPES.iter().copied().chain([USER_DELETED]))
+    }
+
+    fn purges(&self, event: &RecordedEvent) -> bool {
+        PURGING.contains(&event.event_type.as_str())
     }
 
     async fn apply(
@@ -178,7 +191,11 @@ async fn join(
     user: UserId,
     role: Role,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("insert into members (organization_id, user_id, role, joined_at) values ($1, $2, $3, $4)")
+    // An acceptance purges the invited address, so it may be applied twice.
+    sqlx::query(
+        "insert into members (organization_id, user_id, role, joined_at) values ($1, $2, $3, $4) \
+         on conflict (organization_id, user_id) do update set role = excluded.role, joined_at = excluded.joined_at",
+    )
         .bind(id)
         .bind(user.uuid())
         .bind(role.as_str())

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{SESSION, USER, events, stream_id};
+use super::{SESSION, USER, USER_DELETED, events, stream_id};
 use crate::{Projection, ProjectionError, ReadError, Reader, runtime::decode};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,9 +34,12 @@ impl Projection for Sessions {
     const INDEXES: &'static str = "create index on sessions (user_id) where revoked_at is null";
 
     fn filter(&self) -> Filter {
-        let of_users =
-            ["identity.user.password_changed", "identity.user.sessions_revoked", "identity.user.deleted"];
+        let of_users = ["identity.user.password_changed", "identity.user.sessions_revoked", USER_DELETED];
         events(SessionEvent::TYPES.iter().copied().chain(of_users))
+    }
+
+    fn purges(&self, event: &RecordedEvent) -> bool {
+        event.event_type == USER_DELETED
     }
 
     async fn apply(

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{events, signed, stream_id};
+use super::{USER_DELETED, events, signed, stream_id};
 use crate::{Projection, ProjectionError, ReadError, Reader, runtime::decode};
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,6 +45,10 @@ impl Projection for Users {
 
     fn filter(&self) -> Filter {
         events(UserEvent::TYPES.iter().copied())
+    }
+
+    fn purges(&self, event: &RecordedEvent) -> bool {
+        event.event_type == USER_DELETED
     }
 
     async fn apply(
