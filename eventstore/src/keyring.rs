@@ -96,6 +96,10 @@ pub(crate) struct Keyring {
     masters: Vec<MasterKey>,
     keys: Cache<KeyName, KeyState>,
     root: Zeroizing<[u8; 32]>,
+    /// Keyed ahead: every append needs them.
+    claims: Hmac<Sha256>,
+    idempotency: Hmac<Sha256>,
+    requests: Hmac<Sha256>,
 }
 
 impl Keyring {
@@ -124,7 +128,16 @@ impl Keyring {
         let root = <[u8; 32]>::try_from(opened.as_slice())
             .map_err(|_| StoreError::Keyring(KeyringError::Damaged))?;
         let keys = Cache::builder().max_capacity(CACHE_KEYS_MAX).time_to_live(CACHE_TTL).build();
-        Ok(Self { pool, masters, keys, root: Zeroizing::new(root) })
+        let keyed = |purpose: &str| keyed(&mac(keyed(&root), &[purpose.as_bytes()]));
+        Ok(Self {
+            claims: keyed("annals.claim"),
+            idempotency: keyed("annals.idempotency"),
+            requests: keyed("annals.request"),
+            pool,
+            masters,
+            keys,
+            root: Zeroizing::new(root),
+        })
     }
 
     /// What is known of these names, asking the database once for all that is not cached.
@@ -208,13 +221,22 @@ impl Keyring {
 
     /// HMAC-SHA256 under a key derived from the log's root for `purpose`.
     pub(crate) fn derive(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
-        let key = mac(self.root.as_ref(), &[purpose.as_bytes()]);
-        mac(&key, parts)
+        let key = mac(keyed(self.root.as_ref()), &[purpose.as_bytes()]);
+        mac(keyed(&key), parts)
+    }
+
+    /// A personal value as the key of a claim.
+    pub(crate) fn claim_hash(&self, namespace: &str, personal: &str) -> [u8; 32] {
+        mac(self.claims.clone(), &[namespace.as_bytes(), personal.as_bytes()])
+    }
+
+    pub(crate) fn request_digest(&self, request: &[u8]) -> [u8; 32] {
+        mac(self.requests.clone(), &[request])
     }
 
     /// An idempotency key's row: scope and key, hashed.
     pub(crate) fn key_hash(&self, scope: &str, key: &str) -> [u8; 16] {
-        let full = self.derive("annals.idempotency", &[scope.as_bytes(), key.as_bytes()]);
+        let full = mac(self.idempotency.clone(), &[scope.as_bytes(), key.as_bytes()]);
         let mut hash = [0_u8; 16];
         hash.copy_from_slice(&full[..16]);
         hash
@@ -328,9 +350,12 @@ fn open(cipher: &XChaCha20Poly1305, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>
     cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: text, aad }).map_err(|_| KeyringError::Damaged)
 }
 
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length")
+}
+
 /// HMAC-SHA256 over parts, each preceded by its length, so that no two lists of parts collide.
-fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes keys of any length");
+fn mac(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part);

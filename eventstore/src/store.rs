@@ -284,14 +284,13 @@ impl EventStore {
 
     /// A claim's key for a personal value: an HMAC under a key that does not rotate.
     pub fn claim_key(&self, namespace: &str, personal: &str) -> ClaimKey {
-        let parts = [namespace.as_bytes(), personal.as_bytes()];
-        let hash = self.inner.shared.keyring.derive("annals.claim", &parts);
+        let hash = self.inner.shared.keyring.claim_hash(namespace, personal);
         ClaimKey { namespace: namespace.to_string(), key: URL_SAFE_NO_PAD.encode(hash) }
     }
 
     /// An HMAC-SHA256 of a request under a key of this log, for [`IdempotencyRef`].
     pub fn digest(&self, request: &[u8]) -> [u8; 32] {
-        self.inner.shared.keyring.derive("annals.request", &[request])
+        self.inner.shared.keyring.request_digest(request)
     }
 
     /// An HMAC-SHA256 under a key of this log derived for `purpose`: for tokens in mail.
