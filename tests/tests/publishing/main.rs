@@ -1,0 +1,10 @@
+//! Publishing over HTTP against the running program: the feed, the real Bluesky PDS, every route.
+
+mod bluesky;
+mod channels;
+mod feeds;
+mod input;
+mod kills;
+mod posts;
+mod rights;
+mod support;
