@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_parameter_at_fault_is_named() {
-        check_fault("perPage=lots", "perPage", "");
+        check_fault("perPage=lots", "perPage", "must be a whole number");
         check_fault("per_page=1", "per_page", "not a known field");
         check_fault("text=a%00b", "text", "U+0000");
         check_fault("text=%FF", "text", "UTF-8");

@@ -49,6 +49,14 @@ pub(super) fn name_fault(path: &str, words: &str) -> FieldError {
             return FieldError::new(field, format!("must be {expected}, not {found}"));
         }
     }
+    // What the standard library says of a number in a query string.
+    let words = match words {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "must be a whole number, not negative"
+        }
+        "number too large to fit in target type" => "is too large",
+        words => words,
+    };
     FieldError::new(field, words)
 }
 
