@@ -107,8 +107,8 @@ fetch_postgres() (
   mv "$work/postgres" "$target"
 )
 
-# The one build that both commands share.
-build_annals() {
-  cd "$ROOT" || exit 1
-  cargo build --locked --profile "$PROFILE" -p annals-api --bin annals
+# The one build that both commands share. With --workspace, because cargo chooses features for the
+# packages that it is given: -p would build half of the dependencies a second time for the tests.
+build_program() {
+  (cd "$ROOT" && cargo build --locked --profile "$PROFILE" --workspace --bin "$1")
 }
