@@ -1,6 +1,7 @@
 //! Publishing what is due, and commands of the publishing context that need a platform.
 
 pub mod channels;
+mod outcome;
 pub mod posts;
 mod publish;
 mod publisher;

@@ -6,7 +6,7 @@ use annals_domain::{
     kernel::AttemptId,
     publishing::{
         Integration, IntegrationCommand, Post, PostCommand,
-        post::{ATTEMPTS_MAX, DeliveryState, Failure, FailureClass as Why, RetryBasis},
+        post::{ATTEMPTS_MAX, DeliveryState, RetryBasis},
     },
 };
 use annals_eventstore::{Actor, ActorKind, Source};
@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
+    outcome::{class_word, failure},
     publisher::Due,
     reach::{Errand, Reach, Reached, errand},
 };
@@ -400,32 +401,5 @@ impl Fire<'_> {
             }),
             expected_version: None,
         }
-    }
-}
-
-/// What a platform's refusal means for the person who wrote the post.
-fn failure(error: ProviderError) -> Failure {
-    let (class, what_to_do) = match error.class {
-        FailureClass::BadContent => (Why::BadContent, "change the text and post it again"),
-        FailureClass::Disconnected | FailureClass::RefreshToken => {
-            (Why::Disconnected, "connect the channel again, then retry the post")
-        }
-        FailureClass::Unsupported => {
-            (Why::Unsupported, "the platform does not offer this: use another channel")
-        }
-        FailureClass::Retry | FailureClass::OutcomeUnknown => {
-            (Why::NotActed, "retry the post when the platform is well again")
-        }
-    };
-    Failure { class, reason: error.message, what_to_do: what_to_do.to_string() }
-}
-
-fn class_word(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::Retry => "not_acted",
-        FailureClass::RefreshToken | FailureClass::Disconnected => "disconnected",
-        FailureClass::BadContent => "bad_content",
-        FailureClass::OutcomeUnknown => "unknown",
-        FailureClass::Unsupported => "unsupported",
     }
 }

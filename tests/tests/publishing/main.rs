@@ -6,5 +6,6 @@ mod feeds;
 mod input;
 mod kills;
 mod posts;
+mod rebuild;
 mod rights;
 mod support;
