@@ -104,4 +104,11 @@ impl SpanExporter for OnRuntime {
         let export = self.runtime.spawn(async move { inner.export(batch).await });
         export.await.map_err(|error| OTelSdkError::InternalFailure(error.to_string()))?
     }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        // Called once, before the first export holds a second reference.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.set_resource(resource);
+        }
+    }
 }
