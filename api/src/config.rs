@@ -2,6 +2,7 @@
 //!
 //! `annals.example.toml` documents every key; a test holds it to this file.
 
+mod check;
 mod load;
 mod show;
 
@@ -10,8 +11,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use load::{ConfigError, Flags, Loaded, load, without_password};
-pub use show::show;
+pub use load::{ConfigError, Flags, Loaded, load};
+pub use show::{show, without_password};
 
 /// Settings as they hold, every source applied. Units are in the names.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -9,11 +9,10 @@ use figment::{
     Figment, Metadata, Profile, Provider,
     error::Kind,
     providers::{Format as _, Serialized, Toml},
-    value::{Dict, Empty, Map, Num, Tag, Value},
+    value::{Dict, Map, Tag, Value},
 };
 
-use super::{Config, HIDDEN_KEYS};
-use crate::secrets::parse_key;
+use super::{Config, HIDDEN_KEYS, check::check, show::shown};
 
 /// Looked for in the working folder when no file is named.
 const FILE: &str = "annals.toml";
@@ -116,90 +115,6 @@ fn finish(
         })
         .collect();
     Ok(Loaded { config, settings })
-}
-
-/// Bounds that a type does not say.
-fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result<(), ConfigError> {
-    let mut wrong = Vec::new();
-    let mut require = |holds: bool, key: &str, what: &str| {
-        if !holds {
-            wrong.push(format!("{key} ({}): {what}", source(key)));
-        }
-    };
-    require(!config.roles.is_empty(), "roles", "must name at least one of commands, queries, workers");
-    // The store's committers, its listener and the projections' leaders each hold one.
-    require(
-        (4..=1000).contains(&config.database.connections_max),
-        "database.connections_max",
-        "must be 4 to 1000",
-    );
-    require(
-        config.postgres.connections_max >= config.database.connections_max + 8,
-        "postgres.connections_max",
-        "must be at least 8 more than database.connections_max",
-    );
-    require(
-        (1..=600).contains(&config.database.acquire_timeout_s),
-        "database.acquire_timeout_s",
-        "must be 1 to 600",
-    );
-    require(config.http.workers <= 512, "http.workers", "must be at most 512");
-    require(
-        (1024..=64 * 1024 * 1024).contains(&config.http.body_bytes_max),
-        "http.body_bytes_max",
-        "must be 1024 to 67108864",
-    );
-    require(
-        config.http.read_your_writes_timeout_ms <= 60_000,
-        "http.read_your_writes_timeout_ms",
-        "must be at most 60000",
-    );
-    require(
-        (1..=600).contains(&config.http.shutdown_timeout_s),
-        "http.shutdown_timeout_s",
-        "must be 1 to 600",
-    );
-    for (key, limit) in [
-        ("rate_limits.anonymous_per_minute", config.rate_limits.anonymous_per_minute),
-        ("rate_limits.auth_per_minute", config.rate_limits.auth_per_minute),
-        ("rate_limits.user_per_minute", config.rate_limits.user_per_minute),
-        ("rate_limits.api_key_per_minute", config.rate_limits.api_key_per_minute),
-    ] {
-        require(limit > 0, key, "must be at least 1; set rate_limits.enabled = false for no limits");
-    }
-    require((1..=600).contains(&config.http.request_timeout_s), "http.request_timeout_s", "must be 1 to 600");
-    for host in &config.outbound.allow_hosts {
-        if let Err(error) = host.parse::<annals_adapters::net::AllowedHost>() {
-            require(false, "outbound.allow_hosts", &error.to_string());
-        }
-    }
-    if let Some(url) = &config.public_url {
-        require(
-            matches!(url.scheme(), "http" | "https"),
-            "public_url",
-            "must start with http:// or https://",
-        );
-    }
-    if let Some(url) = &config.database.url {
-        let is_postgres =
-            ["postgres://", "postgresql://"].iter().any(|start| url.reveal().starts_with(start));
-        require(is_postgres, "database.url", "must start with postgres:// or postgresql://");
-    }
-    let keys = &config.secrets;
-    for (key, value) in [
-        ("secrets.master_key", keys.master_key.as_slice()),
-        ("secrets.former_master_keys", keys.former_master_keys.as_slice()),
-        ("secrets.token_key", keys.token_key.as_slice()),
-        ("secrets.former_token_keys", keys.former_token_keys.as_slice()),
-    ]
-    .into_iter()
-    .flat_map(|(key, values)| values.iter().map(move |value| (key, value)))
-    {
-        if let Err(why) = parse_key(value.reveal()) {
-            require(false, key, &why);
-        }
-    }
-    if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
 }
 
 fn file(flags: &Flags, environment: &BTreeMap<String, String>) -> Result<Option<PathBuf>, ConfigError> {
@@ -407,59 +322,4 @@ fn kind_of(actual: &figment::error::Actual) -> &'static str {
         Actual::Map => "a table",
         _ => "that",
     }
-}
-
-/// A value as the documented file would write it.
-fn shown(key: &str, value: &Value) -> String {
-    let is_empty = match value {
-        Value::Empty(..) => true,
-        Value::Array(_, items) => items.is_empty(),
-        _ => false,
-    };
-    if HIDDEN_KEYS.contains(&key) && !is_empty {
-        return match value.as_str() {
-            // The address of a database helps, its password is nobody's business.
-            Some(url) if key == "database.url" => without_password(url),
-            _ => "[hidden]".to_string(),
-        };
-    }
-    match value {
-        Value::String(_, text) => format!("{text:?}"),
-        Value::Bool(_, yes) => yes.to_string(),
-        Value::Char(_, letter) => format!("{letter:?}"),
-        Value::Num(_, number) => number_shown(*number),
-        Value::Empty(_, Empty::None | Empty::Unit) => "(not set)".to_string(),
-        Value::Array(_, items) => {
-            format!("[{}]", items.iter().map(|item| shown("", item)).collect::<Vec<_>>().join(", "))
-        }
-        Value::Dict(..) => "{…}".to_string(),
-    }
-}
-
-fn number_shown(number: Num) -> String {
-    match (number.to_u128(), number.to_i128(), number.to_f64()) {
-        (Some(number), ..) => number.to_string(),
-        (_, Some(number), _) => number.to_string(),
-        (.., Some(number)) => number.to_string(),
-        _ => String::new(),
-    }
-}
-
-/// A database's URL with its password, wherever it stands in it, hidden.
-pub fn without_password(url: &str) -> String {
-    let Ok(mut url) = url::Url::parse(url) else { return "[hidden]".to_string() };
-    if url.password().is_some() && url.set_password(Some("hidden")).is_err() {
-        return "[hidden]".to_string();
-    }
-    let pairs: Vec<(String, String)> = url
-        .query_pairs()
-        .map(|(name, value)| {
-            let secret = name.contains("password");
-            (name.to_string(), if secret { "hidden".to_string() } else { value.to_string() })
-        })
-        .collect();
-    if !pairs.is_empty() {
-        url.query_pairs_mut().clear().extend_pairs(pairs);
-    }
-    url.to_string()
 }

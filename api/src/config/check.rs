@@ -1,0 +1,88 @@
+//! Bounds that a type does not say.
+
+use super::{Config, ConfigError};
+use crate::secrets::parse_key;
+
+/// All that is out of bounds, at once; `source` says where a setting's value came from.
+pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result<(), ConfigError> {
+    let mut wrong = Vec::new();
+    let mut require = |holds: bool, key: &str, what: &str| {
+        if !holds {
+            wrong.push(format!("{key} ({}): {what}", source(key)));
+        }
+    };
+    require(!config.roles.is_empty(), "roles", "must name at least one of commands, queries, workers");
+    // The store's committers, its listener and the projections' leaders each hold one.
+    require(
+        (4..=1000).contains(&config.database.connections_max),
+        "database.connections_max",
+        "must be 4 to 1000",
+    );
+    require(
+        config.postgres.connections_max >= config.database.connections_max + 8,
+        "postgres.connections_max",
+        "must be at least 8 more than database.connections_max",
+    );
+    require(
+        (1..=600).contains(&config.database.acquire_timeout_s),
+        "database.acquire_timeout_s",
+        "must be 1 to 600",
+    );
+    require(config.http.workers <= 512, "http.workers", "must be at most 512");
+    require(
+        (1024..=64 * 1024 * 1024).contains(&config.http.body_bytes_max),
+        "http.body_bytes_max",
+        "must be 1024 to 67108864",
+    );
+    require(
+        config.http.read_your_writes_timeout_ms <= 60_000,
+        "http.read_your_writes_timeout_ms",
+        "must be at most 60000",
+    );
+    require(
+        (1..=600).contains(&config.http.shutdown_timeout_s),
+        "http.shutdown_timeout_s",
+        "must be 1 to 600",
+    );
+    for (key, limit) in [
+        ("rate_limits.anonymous_per_minute", config.rate_limits.anonymous_per_minute),
+        ("rate_limits.auth_per_minute", config.rate_limits.auth_per_minute),
+        ("rate_limits.user_per_minute", config.rate_limits.user_per_minute),
+        ("rate_limits.api_key_per_minute", config.rate_limits.api_key_per_minute),
+    ] {
+        require(limit > 0, key, "must be at least 1; set rate_limits.enabled = false for no limits");
+    }
+    require((1..=600).contains(&config.http.request_timeout_s), "http.request_timeout_s", "must be 1 to 600");
+    for host in &config.outbound.allow_hosts {
+        if let Err(error) = host.parse::<annals_adapters::net::AllowedHost>() {
+            require(false, "outbound.allow_hosts", &error.to_string());
+        }
+    }
+    if let Some(url) = &config.public_url {
+        require(
+            matches!(url.scheme(), "http" | "https"),
+            "public_url",
+            "must start with http:// or https://",
+        );
+    }
+    if let Some(url) = &config.database.url {
+        let is_postgres =
+            ["postgres://", "postgresql://"].iter().any(|start| url.reveal().starts_with(start));
+        require(is_postgres, "database.url", "must start with postgres:// or postgresql://");
+    }
+    let keys = &config.secrets;
+    for (key, value) in [
+        ("secrets.master_key", keys.master_key.as_slice()),
+        ("secrets.former_master_keys", keys.former_master_keys.as_slice()),
+        ("secrets.token_key", keys.token_key.as_slice()),
+        ("secrets.former_token_keys", keys.former_token_keys.as_slice()),
+    ]
+    .into_iter()
+    .flat_map(|(key, values)| values.iter().map(move |value| (key, value)))
+    {
+        if let Err(why) = parse_key(value.reveal()) {
+            require(false, key, &why);
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
+}
