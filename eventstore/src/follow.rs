@@ -346,10 +346,12 @@ async fn forget(shared: &Shared, after: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether this node's is the only follower of the database.
+/// Whether this node's is the only follower of the database. Sessions of other roles hide their
+/// names, so any such counts as one.
 async fn is_alone(pool: &PgPool) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
-        "SELECT count(*) < 2 FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()",
+        "SELECT count(*) FILTER (WHERE application_name = $1) < 2 AND count(*) FILTER (WHERE usename <> current_user) = 0
+         FROM pg_stat_activity WHERE datname = current_database()",
     )
     .bind(APPLICATION)
     .fetch_one(pool)

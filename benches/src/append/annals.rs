@@ -40,8 +40,9 @@ impl Contender {
                     let mut turn = writer;
                     while start.elapsed() < time {
                         turn += 1;
+                        let append = create(&store, turn % PEOPLE);
                         let began = Instant::now();
-                        store.append(create(&store, turn % PEOPLE)).await?;
+                        store.append(append).await?;
                         latencies_us.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
                     }
                     anyhow::Ok(latencies_us)

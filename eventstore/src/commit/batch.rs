@@ -16,7 +16,7 @@ const CALL: &str = "SELECT * FROM annals_append($1, $2, $3, $4, $5, $6, $7, $8, 
      $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36)";
 
 const CALL_ONE: &str =
-    "SELECT * FROM annals_append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    "SELECT annals_append_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
 /// JSON text, sent as it is: Postgres checks it when it takes the arguments, before the head's lock.
 struct JsonText<'a>(&'a str);
@@ -127,12 +127,14 @@ async fn call_one(
         .fetch_all(connection)
         .await?;
     let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let Some(head_before) = row.try_get::<Option<i64>, _>(0)? else { return Ok(None) };
+    let Some(numbers) = row.try_get::<Option<Vec<i64>>, _>(0)? else { return Ok(None) };
+    let [head_before, micros, version] = numbers[..] else { return Err(sqlx::Error::RowNotFound) };
+    let recorded_at = DateTime::from_timestamp_micros(micros).ok_or(sqlx::Error::RowNotFound)?;
     Ok(Some(Answer {
         head_before,
         head_after: head_before + 1,
-        recorded_at: row.try_get(1)?,
-        versions: vec![row.try_get(2)?],
+        recorded_at,
+        versions: vec![version],
         hits: Vec::new(),
         bad_streams: Vec::new(),
         bad_claims: Vec::new(),

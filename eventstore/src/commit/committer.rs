@@ -21,7 +21,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Settings of a committer's session. Every look-up of an append is by key, and its plans are
 /// made once, when the tables may still be empty: without these they could scan them for ever.
-const SESSION: [(&str, &str); 11] = [
+const SESSION: [(&str, &str); 12] = [
+    // Each statement must see what committed before the head was locked.
+    ("default_transaction_isolation", "read\\ committed"),
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
