@@ -37,13 +37,8 @@ pub(crate) const AGGREGATE_TYPE: &str = "publishing.post";
 
 /// The same settings for everyone: room for WAL, so that no checkpoint falls into a run, and old
 /// segments kept for use again, as on a server that has been running for a while.
-const SETTINGS: [&str; 5] = [
-    "shared_buffers=512MB",
-    "max_wal_size=8GB",
-    "min_wal_size=4GB",
-    "checkpoint_timeout=30min",
-    "fsync=on",
-];
+const SETTINGS: [&str; 5] =
+    ["shared_buffers=512MB", "max_wal_size=8GB", "min_wal_size=4GB", "checkpoint_timeout=30min", "fsync=on"];
 
 #[derive(Default)]
 struct Level {
