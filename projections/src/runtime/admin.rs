@@ -1,6 +1,9 @@
 //! What an admin does: rebuild, look at what is parked, replay it, let a build take over nevertheless.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use annals_eventstore::{EventStore, Filter, Opening, RecordedEvent, StoreError};
 use chrono::{DateTime, Utc};
@@ -13,8 +16,13 @@ use super::{
     signed, small, tables, unsigned, unsigned_small,
 };
 
-/// Events of one replaying transaction: the leader waits for it.
-const REPLAY_EVENTS_MAX: i64 = 200;
+/// Events of the first replaying transaction: the leader waits for it. Each next one may take four
+/// times as many: what is written to a parked key meanwhile is parked, too, and a replay in equal
+/// steps would never overtake writers that are faster. One that covers all that waits is the last.
+const REPLAY_EVENTS_FIRST: i64 = 200;
+const REPLAY_EVENTS_MAX: i64 = 51_200;
+/// Events of the log that are read at once.
+const READ_EVENTS_MAX: i64 = 256;
 /// How long a node may take to hear of what the leader has applied.
 const KNOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 /// Keys that are listed at once.
@@ -190,8 +198,10 @@ impl Admin {
                 only: key,
                 failed: Vec::new(),
             };
-            while let Some(applied) = replay.next_chunk().await? {
+            let mut events_max = REPLAY_EVENTS_FIRST;
+            while let Some(applied) = replay.next_chunk(events_max).await? {
                 replayed.applied += applied;
+                events_max = (events_max * 4).min(REPLAY_EVENTS_MAX);
             }
             replayed.failed_keys += u64::try_from(replay.failed.len()).unwrap_or(u64::MAX);
         }
@@ -211,11 +221,7 @@ type ParkedRow = (String, i64, i32);
 
 impl Replay<'_> {
     /// Applies the next few events in one transaction; `None` when nothing is left to try.
-    async fn next_chunk(&mut self) -> Result<Option<u64>, AdminError> {
-        let rows = self.waiting().await?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
+    async fn next_chunk(&mut self, events_max: i64) -> Result<Option<u64>, AdminError> {
         let schema = model::schema(self.model.name(), self.model.version(), self.generation);
         let begin = format!("BEGIN; SET LOCAL search_path TO \"{schema}\"");
         let mut tx = self.store.pool().begin_with(begin).await?;
@@ -231,15 +237,15 @@ impl Replay<'_> {
         let Some(checkpoint) = locked else {
             return Ok(None);
         };
+        // Asked under the lock: what another replay has applied meanwhile does not wait any more.
+        let rows = self.waiting(&mut tx, events_max).await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
         // Opened only now that the leader waits, and with the keys as of its checkpoint: a person whose
         // forgetting was applied already must not come back.
         self.know_log_up_to(unsigned(checkpoint)).await?;
-        let mut events = HashMap::new();
-        for (_, position, _) in &rows {
-            if !events.contains_key(position) {
-                events.insert(*position, self.read(*position).await?);
-            }
-        }
+        let events = self.read(rows.iter().map(|(_, position, _)| *position)).await?;
         let mut applied = 0;
         for row in &rows {
             if self.failed.contains(&row.0) {
@@ -289,7 +295,11 @@ impl Replay<'_> {
         }
     }
 
-    async fn waiting(&self) -> Result<Vec<ParkedRow>, sqlx::Error> {
+    async fn waiting(
+        &self,
+        connection: &mut PgConnection,
+        events_max: i64,
+    ) -> Result<Vec<ParkedRow>, sqlx::Error> {
         sqlx::query_as(
             "SELECT key, position, part FROM projection.parked
              WHERE name = $1 AND version = $2 AND generation = $3 AND ($4::text IS NULL OR key = $4)
@@ -301,18 +311,35 @@ impl Replay<'_> {
         .bind(small(self.generation))
         .bind(self.only)
         .bind(&self.failed)
-        .bind(REPLAY_EVENTS_MAX)
-        .fetch_all(self.store.pool())
+        .bind(events_max)
+        .fetch_all(connection)
         .await
     }
 
-    async fn read(&self, position: i64) -> Result<Vec<RecordedEvent>, StoreError> {
-        let after = unsigned(position.saturating_sub(1));
-        let stored = self.store.read_all(after, &Filter::default(), 1).await?;
-        match stored.first().filter(|stored| signed(stored.position) == position) {
-            Some(stored) => self.store.open_event(stored, Opening::Personal).await,
-            None => Ok(Vec::new()),
+    /// The events at these positions (ascending), opened; those close together in one read.
+    async fn read(
+        &self,
+        positions: impl Iterator<Item = i64>,
+    ) -> Result<HashMap<i64, Vec<RecordedEvent>>, StoreError> {
+        let mut events = HashMap::new();
+        let mut wanted = positions.peekable();
+        while let Some(first) = wanted.next() {
+            let mut page = HashSet::from([first]);
+            let mut last = first;
+            while let Some(next) = wanted.next_if(|next| *next < first + READ_EVENTS_MAX) {
+                page.insert(next);
+                last = next;
+            }
+            let count = usize::try_from(last - first + 1).unwrap_or(1);
+            let after = unsigned(first.saturating_sub(1));
+            for stored in self.store.read_all(after, &Filter::default(), count).await? {
+                let position = signed(stored.position);
+                if page.contains(&position) {
+                    events.insert(position, self.store.open_event(&stored, Opening::Personal).await?);
+                }
+            }
         }
+        Ok(events)
     }
 
     /// Waits until this node has heard of everything up to a position, destroyed keys included.

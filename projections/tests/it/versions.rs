@@ -1,18 +1,25 @@
 //! A newer version builds beside the old one and takes over; the old one ends when nobody runs it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use annals_projections::ProjectorOptions;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Log, Running, Switch, Writers, contents, quick, until};
+use crate::support::{Log, PATIENCE, Running, Switch, Writers, contents, quick, until};
 
 /// A reader that asks a version's view all the time: an error or a step back fails it.
 pub(crate) struct Watcher {
     stop: CancellationToken,
-    task: JoinHandle<(u64, i64)>,
+    asked: Arc<AtomicU64>,
+    task: JoinHandle<i64>,
 }
 
 impl Watcher {
@@ -22,28 +29,39 @@ impl Watcher {
         let pool = PgPoolOptions::new().max_connections(3).connect(url).await.unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let asked = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&asked);
         let sql = format!(
             "SELECT coalesce((SELECT sum(events) FROM read.totals_v{version}), 0)::bigint,
                     (SELECT count(*) FROM read.entries_v{version}),
                     coalesce((SELECT max(position) FROM read.entries_v{version}), 0)"
         );
         let task = tokio::spawn(async move {
-            let (mut asked, mut seen) = (0_u64, at_least);
+            let mut seen = at_least;
             while !stopped.is_cancelled() {
                 let (events, entries, newest): (i64, i64, i64) =
                     sqlx::query_as(&sql).fetch_one(&pool).await.expect("a reader never sees an error");
                 assert_eq!((events, entries), (newest, newest), "no row is lost or doubled at any moment");
                 assert!(newest >= seen, "went back from {seen} to {newest}");
                 seen = newest;
-                asked += 1;
+                counted.fetch_add(1, Ordering::Relaxed);
             }
-            (asked, seen)
+            seen
         });
-        Self { stop, task }
+        Self { stop, asked, task }
     }
 
-    /// How often it asked and what it saw last.
-    pub(crate) async fn stop(self) -> (u64, i64) {
+    /// Waits until it has asked so many times.
+    pub(crate) async fn has_asked(&self, times: u64) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.asked.load(Ordering::Relaxed) < times && !self.task.is_finished() {
+            assert!(tokio::time::Instant::now() < deadline, "the reader has not asked {times} times");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Ends it; what it saw last.
+    pub(crate) async fn stop(self) -> i64 {
         self.stop.cancel();
         self.task.await.expect("the reader saw neither an error nor a step back")
     }
@@ -72,13 +90,14 @@ async fn a_newer_version_takes_over_under_writes_and_no_reader_notices() {
     let new_readers = watch_as_soon_as_live(log.pool(), &log.database.url, 2).await;
     until("both go on", log.pool(), "version = 1 AND position > 1500").await;
     until("both go on", log.pool(), "version = 2 AND position > 1500").await;
+    old_readers.has_asked(50).await;
+    new_readers.has_asked(50).await;
 
     let written = writers.stop().await;
     log.caught_up::<1>().await;
     log.caught_up::<2>().await;
-    let (asked_old, _) = old_readers.stop().await;
-    let (asked_new, _) = new_readers.stop().await;
-    assert!(asked_old > 50 && asked_new > 50, "asked {asked_old} and {asked_new} times");
+    old_readers.stop().await;
+    new_readers.stop().await;
     let (of_old, of_new) = (log.contents(1).await, log.contents(2).await);
     assert_eq!(of_old, of_new);
     assert_eq!(of_new.events(), written);
