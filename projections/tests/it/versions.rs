@@ -129,6 +129,7 @@ async fn an_old_version_is_retired_when_nobody_runs_it_and_goes_on_when_it_comes
     let back = Switch::new("back");
     let old = Running::start::<1>(&log.node().await, &back);
     log.caught_up::<1>().await;
+    log.caught_up::<2>().await;
     assert_eq!(back.applied(), 1);
     assert_eq!(log.contents(1).await, log.contents(2).await);
     old.stop().await;
