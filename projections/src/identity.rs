@@ -11,10 +11,7 @@ pub use organizations::Organizations;
 pub use sessions::Sessions;
 pub use users::Users;
 
-use annals_eventstore::{Filter, RecordedEvent};
-use uuid::Uuid;
-
-use crate::ProjectionError;
+use annals_eventstore::Filter;
 
 const USER: &str = "identity.user";
 const SESSION: &str = "identity.session";
@@ -22,11 +19,6 @@ const ORGANIZATION: &str = "identity.organization";
 const API_KEY: &str = "identity.api_key";
 
 const USER_DELETED: &str = "identity.user.deleted";
-
-/// The stream's id, blaming the event if it is none.
-fn stream_id(event: &RecordedEvent) -> Result<Uuid, ProjectionError> {
-    event.stream.aggregate_id.parse().map_err(|error| ProjectionError::event(event, error))
-}
 
 /// A number of the log as Postgres has it; neither gets near the end of its range.
 fn signed(number: u64) -> i64 {

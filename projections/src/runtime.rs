@@ -99,6 +99,14 @@ pub fn decode<E: serde::de::DeserializeOwned>(event: &RecordedEvent) -> Result<E
     event.decode().map_err(|error| ProjectionError::event(event, error))
 }
 
+/// The stream's id as a uuid, blaming the event if it is none.
+///
+/// # Errors
+/// [`ProjectionError::Event`].
+pub fn stream_id(event: &RecordedEvent) -> Result<uuid::Uuid, ProjectionError> {
+    event.stream.aggregate_id.parse().map_err(|error: uuid::Error| ProjectionError::event(event, error))
+}
+
 /// A position as Postgres keeps it.
 fn signed(position: u64) -> i64 {
     i64::try_from(position).unwrap_or(i64::MAX)

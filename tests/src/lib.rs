@@ -7,9 +7,9 @@
 mod client;
 mod server;
 
-pub use annals_eventstore::testing::TestDatabase;
+pub use annals_eventstore::testing::{TestDatabase, free_port};
 pub use client::{Account, Answer, Api, PASSWORD};
-pub use server::{Server, Settings, free_port, program};
+pub use server::{Server, Settings, program};
 
 pub use reqwest::{Method, StatusCode};
 

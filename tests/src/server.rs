@@ -2,7 +2,6 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals_eventstore::testing::{self, TestDatabase};
+use annals_eventstore::testing::{self, TestDatabase, free_port};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -297,10 +296,4 @@ pub fn program() -> PathBuf {
         program.display()
     );
     program
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -183,8 +183,11 @@ impl Drop for PrivatePostgres {
     }
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
+/// A port of 127.0.0.1 that was free a moment ago.
+///
+/// # Panics
+/// If none is free.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
     listener.local_addr().expect("a bound socket has an address").port()
 }

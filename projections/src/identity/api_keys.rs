@@ -7,8 +7,11 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{API_KEY, USER, USER_DELETED, events, stream_id};
-use crate::{Projection, ProjectionError, ReadError, Reader, runtime::decode};
+use super::{API_KEY, USER, USER_DELETED, events};
+use crate::{
+    Projection, ProjectionError, ReadError, Reader,
+    runtime::{decode, stream_id},
+};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ApiKeys;

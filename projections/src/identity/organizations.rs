@@ -15,8 +15,11 @@ pub use queries::{
     InvitationRow, MemberRow, MembershipRow, OrganizationRow, find, invitations, members, of_user,
 };
 
-use super::{ORGANIZATION, USER, USER_DELETED, events, signed, stream_id};
-use crate::{Projection, ProjectionError, runtime::decode};
+use super::{ORGANIZATION, USER, USER_DELETED, events, signed};
+use crate::{
+    Projection, ProjectionError,
+    runtime::{decode, stream_id},
+};
 
 /// After these an invitation's address is forgotten.
 const PURGING: &[&str] = &[

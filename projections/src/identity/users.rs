@@ -11,8 +11,11 @@ use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{USER_DELETED, events, signed, stream_id};
-use crate::{Projection, ProjectionError, ReadError, Reader, runtime::decode};
+use super::{USER_DELETED, events, signed};
+use crate::{
+    Projection, ProjectionError, ReadError, Reader,
+    runtime::{decode, stream_id},
+};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Users;

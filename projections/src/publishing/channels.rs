@@ -12,8 +12,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::stream_uuid;
-use crate::{Projection, ProjectionError, runtime::decode};
+use crate::{
+    Projection, ProjectionError,
+    runtime::{decode, stream_id},
+};
 
 pub struct Channels;
 
@@ -60,7 +62,7 @@ impl Projection for Channels {
 
 // Channels change rarely, some dozen events in a life: one statement per event is enough.
 async fn apply_one(event: &RecordedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
-    let id = stream_uuid(event)?;
+    let id = stream_id(event)?;
     match decode::<IntegrationEvent>(event)? {
         IntegrationEvent::Connected { organization_id, platform, account, connected_by, at, .. } => {
             sqlx::query(

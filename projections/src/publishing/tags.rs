@@ -11,8 +11,10 @@ use async_trait::async_trait;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::stream_uuid;
-use crate::{Projection, ProjectionError, runtime::decode};
+use crate::{
+    Projection, ProjectionError,
+    runtime::{decode, stream_id},
+};
 
 pub struct Tags;
 
@@ -42,7 +44,7 @@ impl Projection for Tags {
         for event in events {
             let TagBookEvent::Created { tag_id, name, color } = decode(event)?;
             sqlx::query("INSERT INTO tags (organization_id, id, name, color) VALUES ($1, $2, $3, $4)")
-                .bind(stream_uuid(event)?)
+                .bind(stream_id(event)?)
                 .bind(tag_id.uuid())
                 .bind(name.as_str())
                 .bind(color.as_str())

@@ -10,7 +10,10 @@ use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use crate::{ProjectionError, publishing::stream_uuid, runtime::decode};
+use crate::{
+    ProjectionError,
+    runtime::{decode, stream_id},
+};
 
 pub(super) struct Folded {
     post: Post,
@@ -33,7 +36,7 @@ pub(super) async fn load(
     events: &[RecordedEvent],
     tables: &mut PgConnection,
 ) -> Result<BTreeMap<Uuid, Folded>, ProjectionError> {
-    let mut ids = events.iter().map(stream_uuid).collect::<Result<Vec<_>, _>>()?;
+    let mut ids = events.iter().map(stream_id).collect::<Result<Vec<_>, _>>()?;
     ids.sort_unstable();
     ids.dedup();
     let rows: Vec<StoredRow> =
@@ -55,7 +58,7 @@ pub(super) fn event(
     event: &RecordedEvent,
 ) -> Result<(), ProjectionError> {
     let decoded: PostEvent = decode(event)?;
-    let folded = posts.entry(stream_uuid(event)?).or_insert_with(|| Folded {
+    let folded = posts.entry(stream_id(event)?).or_insert_with(|| Folded {
         post: Post::default(),
         created_at: event.recorded_at,
         updated_at: event.recorded_at,
