@@ -6,6 +6,7 @@
 
 pub mod identity;
 pub mod kernel;
+pub mod operations;
 pub mod publishing;
 
 pub use kernel::{Refusal, RefusalKind};
