@@ -9,6 +9,10 @@ mod figures;
 
 use clap::{Parser, Subcommand};
 
+/// As in the program `annals`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "annals-benches", about = "Benchmarks of Annals beside what one would take instead")]
 struct Arguments {

@@ -1,6 +1,6 @@
 //! What is in the log: streams, recorded events and their metadata.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -92,14 +92,14 @@ pub struct Metadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_parent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<serde_json::Value>,
+    pub client: Option<Arc<serde_json::Value>>,
 }
 
 impl Metadata {
     /// Adds where the command came from, sealed under `subject` (such as `user:0198…`).
     #[must_use]
     pub fn with_client(mut self, subject: &str, client: &ClientInfo) -> Self {
-        self.client = Some(serde_json::json!({"$personal": {"subject": subject, "value": client}}));
+        self.client = Some(Arc::new(serde_json::json!({"$personal": {"subject": subject, "value": client}})));
         self
     }
 

@@ -3,8 +3,8 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use chacha20poly1305::{
-    AeadCore, KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, OsRng, Payload},
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
 };
 use hmac::{Hmac, Mac};
 use moka::sync::Cache;
@@ -338,11 +338,13 @@ fn unwrap(
 }
 
 fn seal(cipher: &XChaCha20Poly1305, aad: &[u8], text: &[u8]) -> ([u8; NONCE_BYTES], Vec<u8>) {
-    let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
+    // The thread's cryptographic generator: a nonce needs no system call of its own.
+    let mut nonce = [0; NONCE_BYTES];
+    rand::rng().fill_bytes(&mut nonce);
     let sealed = cipher
-        .encrypt(&nonce, Payload { msg: text, aad })
+        .encrypt(XNonce::from_slice(&nonce), Payload { msg: text, aad })
         .expect("encryption fails only for texts of more than 256 GiB");
-    (nonce.into(), sealed)
+    (nonce, sealed)
 }
 
 fn open(cipher: &XChaCha20Poly1305, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, KeyringError> {

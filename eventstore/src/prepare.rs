@@ -197,34 +197,32 @@ impl Sealer {
 struct MetadataText {
     /// Ends with the closing brace if there is no client to seal.
     head: String,
-    client: Option<(KeyName, Value)>,
+    client: Option<(KeyName, Vec<u8>)>,
 }
 
 impl MetadataText {
     fn of(append: &Append, names: &mut HashSet<KeyName>) -> Result<Self, AppendError> {
         let mut metadata = append.metadata.clone();
         let client = metadata.client.take();
-        let personal = client.as_ref().and_then(sealing::as_personal);
+        let personal = client.as_deref().and_then(sealing::as_personal);
         if client.is_some() && personal.is_none() {
             // Erased, or of no form that can be sealed: the first is kept, the second refused.
             let client =
-                client.as_ref().filter(|value| value.pointer("/$personal/value") == Some(&Value::Null));
-            metadata.client =
-                Some(client.cloned().ok_or_else(|| malformed(&"the client is not a personal value"))?);
+                client.clone().filter(|value| value.pointer("/$personal/value") == Some(&Value::Null));
+            metadata.client = Some(client.ok_or_else(|| malformed(&"the client is not a personal value"))?);
         }
         let mut head = serde_json::to_string(&metadata).map_err(|error| malformed(&error))?;
-        let client = personal.map(|(name, value)| (name, value.clone()));
-        if let Some((name, _)) = &client {
-            head.pop();
-            names.insert(name.clone());
-        }
-        Ok(Self { head, client })
+        let Some((name, value)) = personal else { return Ok(Self { head, client: None }) };
+        head.pop();
+        names.insert(name.clone());
+        let text = serde_json::to_vec(value).map_err(|error| malformed(&error))?;
+        Ok(Self { head, client: Some((name, text)) })
     }
 
     fn for_event(&self, event_id: Uuid, keys: &Keys) -> Result<String, AppendError> {
-        let Some((name, value)) = &self.client else { return Ok(self.head.clone()) };
+        let Some((name, text)) = &self.client else { return Ok(self.head.clone()) };
         let place = Place { id: event_id, part: "metadata" };
-        let sealed = sealing::seal_personal(name, value, place, "/client", keys).map_err(seal_error)?;
+        let sealed = sealing::seal_personal(name, text, place, "/client", keys).map_err(seal_error)?;
         Ok(format!("{},\"client\":{}}}", self.head, sealed.get()))
     }
 }

@@ -79,17 +79,16 @@ pub(crate) fn seal(value: &mut Value, place: Place, keys: &Keys) -> Result<(), S
     })
 }
 
-/// One personal value as sealed JSON text, for metadata's `client`.
+/// One personal value, given as JSON text, as sealed JSON text, for metadata's `client`.
 pub(crate) fn seal_personal(
     name: &KeyName,
-    value: &Value,
+    text: &[u8],
     place: Place,
     path: &str,
     keys: &Keys,
 ) -> Result<Box<RawValue>, SealError> {
     let key = usable(name, keys)?;
-    let text = serde_json::to_vec(value).map_err(|error| SealError::Malformed(error.to_string()))?;
-    let sealed = Sealed::new(name, key, place, path, &text);
+    let sealed = Sealed::new(name, key, place, path, text);
     serde_json::value::to_raw_value(&SealedObject { sealed })
         .map_err(|error| SealError::Malformed(error.to_string()))
 }
