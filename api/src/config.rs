@@ -26,6 +26,7 @@ pub struct Config {
     pub database: Database,
     pub postgres: Postgres,
     pub secrets: SecretKeys,
+    pub notary: Notary,
     pub http: Http,
     pub rate_limits: RateLimits,
     pub rights: Rights,
@@ -69,6 +70,15 @@ pub struct SecretKeys {
     pub former_master_keys: Vec<Hidden>,
     pub token_key: Option<Hidden>,
     pub former_token_keys: Vec<Hidden>,
+    pub notary_key: Option<Hidden>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notary {
+    /// The log's name in its checkpoints; derived from the notary's key if not given.
+    pub origin: Option<String>,
+    pub checkpoint_interval_s: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -185,12 +195,13 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// The settings whose values are never shown.
-pub const HIDDEN_KEYS: [&str; 6] = [
+pub const HIDDEN_KEYS: [&str; 7] = [
     "database.url",
     "secrets.master_key",
     "secrets.former_master_keys",
     "secrets.token_key",
     "secrets.former_token_keys",
+    "secrets.notary_key",
     "telemetry.sentry_dsn",
 ];
 
@@ -208,7 +219,9 @@ impl Default for Config {
                 former_master_keys: Vec::new(),
                 token_key: None,
                 former_token_keys: Vec::new(),
+                notary_key: None,
             },
+            notary: Notary { origin: None, checkpoint_interval_s: 60 },
             http: Http {
                 workers: 0,
                 body_bytes_max: 1024 * 1024,

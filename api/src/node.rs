@@ -25,7 +25,10 @@ use annals_commands::{
     publishing::{PublishTimer, Publisher},
     timers::TimerWorkers,
 };
-use annals_eventstore::{EventStore, MasterKey, StoreOptions};
+use annals_eventstore::{
+    EventStore, MasterKey, StoreOptions,
+    notary::{Notary, NotaryKey, NotaryOptions},
+};
 use annals_projections::Reader;
 use anyhow::Context as _;
 use sqlx::PgPool;
@@ -61,6 +64,7 @@ struct Workers {
     projector: TaskTracker,
     managers: Running,
     timers: Running,
+    notary: TaskTracker,
 }
 
 impl Node {
@@ -124,15 +128,17 @@ impl Node {
             Arc::clone(&clock),
             Some(pool.clone()),
         );
+        let notary = Notary::new(pool.clone(), notary_key(config, secrets)?);
         let (workers, reader) = if config.has_role(NodeRole::Workers) {
             let mailer: Arc<dyn Mailer> = Arc::new(MailFolder::new(data.join("mail")));
             let mail = IdentityMail::new(store.clone(), mailer, public_url);
-            let (workers, reader) = Workers::start(&bus, &identity, &platforms, mail, clock).await?;
+            let (mut workers, reader) = Workers::start(&bus, &identity, &platforms, mail, clock).await?;
+            workers.follow(notary.clone(), &store, config);
             (Some(workers), reader)
         } else {
             (None, Reader::new(pool))
         };
-        let state = AppState { bus, identity, reader, platforms, edge: Arc::new(edge) };
+        let state = AppState { bus, identity, reader, platforms, notary, edge: Arc::new(edge) };
         let options = ServerOptions {
             workers: config.http.workers,
             shutdown_timeout: Duration::from_secs(config.http.shutdown_timeout_s),
@@ -197,7 +203,15 @@ impl Workers {
         )
         .start(stop.clone());
         on_failure.disarm();
-        Ok((Self { stop, projector, managers, timers }, reader))
+        Ok((Self { stop, projector, managers, timers, notary: TaskTracker::new() }, reader))
+    }
+
+    /// The tree over the log grows beside everything else.
+    fn follow(&mut self, notary: Notary, store: &EventStore, config: &Config) {
+        let options =
+            NotaryOptions { checkpoint_interval: Duration::from_secs(config.notary.checkpoint_interval_s) };
+        self.notary.spawn(notary.follow(store.clone(), options, self.stop.clone()));
+        self.notary.close();
     }
 
     async fn stop(self) {
@@ -206,6 +220,7 @@ impl Workers {
             self.timers.stopped().await;
             self.managers.stopped().await;
             self.projector.wait().await;
+            self.notary.wait().await;
         };
         if tokio::time::timeout(WORKERS_STOP_WITHIN, stopped).await.is_err() {
             // Their checkpoints and leases say where to go on.
@@ -232,6 +247,18 @@ fn tokens(config: &Config, secrets: &Secrets) -> anyhow::Result<Tokens> {
     let former = config.secrets.former_token_keys.iter().map(given).collect::<Result<Vec<_>, _>>()?;
     let former: Vec<&[u8]> = former.iter().map(<[u8; 32]>::as_slice).collect();
     Ok(Tokens::new(&key, &former))
+}
+
+/// The notary's key and the log's name: the configuration's, else the data folder's.
+///
+/// # Errors
+/// If the key can't be read.
+pub fn notary_key(config: &Config, secrets: &Secrets) -> anyhow::Result<NotaryKey> {
+    let seed = match &config.secrets.notary_key {
+        Some(key) => given(key)?,
+        None => secrets.notary_key()?,
+    };
+    NotaryKey::new(&seed, config.notary.origin.as_deref()).context("notary.origin")
 }
 
 fn given(key: &crate::config::Hidden) -> anyhow::Result<[u8; 32]> {

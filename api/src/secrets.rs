@@ -69,6 +69,14 @@ impl Secrets {
         self.key("token.key")
     }
 
+    /// Signs checkpoints of the log.
+    ///
+    /// # Errors
+    /// As [`Secrets::key`].
+    pub fn notary_key(&self) -> Result<[u8; 32], SecretsError> {
+        self.key("notary.key")
+    }
+
     /// Opens the private Postgres.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use annals_commands::{
     identity::Identity,
     ports::{clock::Clock, social::Platforms},
 };
+use annals_eventstore::notary::Notary;
 use annals_projections::{Projection, Reader};
 
 use crate::{
@@ -28,6 +29,7 @@ pub struct AppState {
     pub identity: Identity,
     pub reader: Reader,
     pub platforms: Platforms,
+    pub notary: Notary,
     pub edge: Arc<Edge>,
 }
 

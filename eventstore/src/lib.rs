@@ -11,6 +11,7 @@ mod follow;
 mod framework;
 mod keyring;
 mod load;
+pub mod notary;
 mod prepare;
 mod read;
 mod seal;

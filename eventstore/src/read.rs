@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use futures::{Stream, StreamExt};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Row, postgres::PgRow};
+use uuid::Uuid;
 
 use crate::{
     AppendError, ClaimKey, Filter, IdempotencyRef, KeyringError, Opening, Receipt, RecordedEvent, StoreError,
@@ -17,6 +19,15 @@ use crate::{
 
 const COLUMNS: &str = "position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, \
                        payload::text AS payload, metadata::text AS metadata, recorded_at";
+
+const ROWS: &str = "SELECT position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, \
+                    payload::text AS payload, metadata::text AS metadata, recorded_at \
+                    FROM events WHERE position > $1 AND position <= $2 ORDER BY position";
+
+const ROWS_OF_ORGANIZATION: &str = "SELECT position, event_id, aggregate_type, aggregate_id, sequence, event_type, \
+                                    event_version, payload::text AS payload, metadata::text AS metadata, recorded_at \
+                                    FROM events WHERE position > $1 AND position <= $2 \
+                                    AND metadata ->> 'organization_id' = $3 ORDER BY position LIMIT $4";
 
 pub(crate) async fn stream(
     pool: &PgPool,
@@ -59,6 +70,36 @@ pub(crate) async fn range(
     .fetch_all(pool)
     .await?;
     rows.iter().map(|row| stored(row).map_err(StoreError::from)).collect()
+}
+
+/// Rows of `after < position <= up_to`, as they arrive.
+pub(crate) fn rows<'c>(
+    connection: &'c mut PgConnection,
+    after_position: u64,
+    up_to: u64,
+) -> impl Stream<Item = Result<StoredEvent, sqlx::Error>> + Send + 'c {
+    sqlx::query(ROWS)
+        .bind(after_position.cast_signed())
+        .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
+        .fetch(connection)
+        .map(|row| stored(&row?))
+}
+
+/// An organization's rows of `after < position <= up_to`, at most `limit`, as they arrive.
+pub(crate) fn rows_of(
+    connection: &mut PgConnection,
+    organization: Uuid,
+    after_position: u64,
+    up_to: u64,
+    limit: i64,
+) -> impl Stream<Item = Result<StoredEvent, sqlx::Error>> + Send {
+    sqlx::query(ROWS_OF_ORGANIZATION)
+        .bind(after_position.cast_signed())
+        .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
+        .bind(organization.to_string())
+        .bind(limit)
+        .fetch(connection)
+        .map(|row| stored(&row?))
 }
 
 pub(crate) async fn head(pool: &PgPool) -> Result<(u64, u64), StoreError> {

@@ -7,7 +7,11 @@ use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use parking_lot::Mutex;
 use sqlx::{PgPool, migrate::Migrator};
-use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::Instant,
+};
 
 use crate::{
     Append, AppendError, ClaimKey, Filter, IdempotencyRef, KeyringError, LoadError, Loaded, MasterKey,
@@ -272,6 +276,11 @@ impl EventStore {
     /// If the database does not answer.
     pub async fn head(&self) -> Result<u64, StoreError> {
         Ok(read::head(self.pool()).await?.0)
+    }
+
+    /// The head as this node knows it, told when it moves.
+    pub(crate) fn watch_head(&self) -> watch::Receiver<u64> {
+        self.inner.shared.follower.watch()
     }
 
     /// Who holds a claim: how an address leads to its user.

@@ -76,7 +76,7 @@ impl Server {
     /// The same, with other settings.
     pub async fn start_with(settings: Settings) -> Self {
         let database = Arc::new(testing::database().await);
-        let settings = [("MASTER_KEY", 1), ("TOKEN_KEY", 2)].iter().fold(
+        let settings = [("MASTER_KEY", 1), ("TOKEN_KEY", 2), ("NOTARY_KEY", 3)].iter().fold(
             settings.variable("DATABASE_URL", &database.url),
             |settings, (name, byte)| {
                 settings.variable(&format!("ANNALS_SECRETS_{name}"), hex::encode([*byte as u8; 32]))

@@ -70,12 +70,25 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
             ["postgres://", "postgresql://"].iter().any(|start| url.reveal().starts_with(start));
         require(is_postgres, "database.url", "must start with postgres:// or postgresql://");
     }
+    require(
+        (1..=86_400).contains(&config.notary.checkpoint_interval_s),
+        "notary.checkpoint_interval_s",
+        "must be 1 to 86400",
+    );
+    if let Some(origin) = &config.notary.origin {
+        require(
+            annals_eventstore::notary::is_origin(origin),
+            "notary.origin",
+            "must be 1 to 200 bytes without spaces, control characters and plus signs",
+        );
+    }
     let keys = &config.secrets;
     for (key, value) in [
         ("secrets.master_key", keys.master_key.as_slice()),
         ("secrets.former_master_keys", keys.former_master_keys.as_slice()),
         ("secrets.token_key", keys.token_key.as_slice()),
         ("secrets.former_token_keys", keys.former_token_keys.as_slice()),
+        ("secrets.notary_key", keys.notary_key.as_slice()),
     ]
     .into_iter()
     .flat_map(|(key, values)| values.iter().map(move |value| (key, value)))

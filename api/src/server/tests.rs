@@ -15,6 +15,7 @@ use annals_commands::{
 use annals_domain::kernel::Role;
 use annals_eventstore::{
     EventStore, Filter, RecordedEvent, StoreOptions,
+    notary::{Notary, NotaryKey},
     testing::{self, TestDatabase},
 };
 use annals_projections::{Projection, ProjectionError, Projector, Reader};
@@ -58,7 +59,9 @@ async fn node(database: &TestDatabase, config: HttpConfig) -> Node {
     let people = Arc::new(People::with(Role::Owner));
     let edge = Edge::new(config, rights, tokens, people, Arc::new(SystemClock), pool);
     let bus = CommandBus::new(store, Arc::new(SystemClock));
+    let key = NotaryKey::new(&[7; 32], None).expect("is a key");
     let state = AppState {
+        notary: Notary::new(database.pool.clone(), key),
         identity: Identity::new(bus.clone(), PasswordHasher::new(1), IdentityOptions::default()),
         bus,
         reader: Reader::new(database.pool.clone()),

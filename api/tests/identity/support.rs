@@ -26,6 +26,7 @@ use annals_commands::{
 };
 use annals_eventstore::{
     EventStore, SnapshotPolicy, StoreOptions,
+    notary::{Notary, NotaryKey},
     testing::{self, TestDatabase},
 };
 use chrono::Utc;
@@ -109,6 +110,7 @@ impl House {
         let rights = Rights::built_in().await.unwrap();
         let tokens = Tokens::new(&[7; 32], &[]);
         let (timers_pool, timers_clock) = (pool.clone(), clock.clone());
+        let notary = Notary::new(pool.clone(), NotaryKey::new(&[7; 32], None).unwrap());
         let edge = Edge::new(config, rights, tokens, directory, clock, Some(pool));
 
         let stop = CancellationToken::new();
@@ -124,7 +126,7 @@ impl House {
         let firing = timers.start(stop.clone());
 
         let platforms = Platforms::default();
-        let state = AppState { bus, identity, reader, platforms, edge: Arc::new(edge) };
+        let state = AppState { bus, identity, reader, platforms, notary, edge: Arc::new(edge) };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/api/v1", listener.local_addr().unwrap());
         let options = ServerOptions { workers: 2, shutdown_timeout: Duration::from_secs(1) };

@@ -9,5 +9,6 @@ mod faults;
 mod framework;
 mod idempotency;
 mod loading;
+mod notary;
 mod subscribing;
 mod two_nodes;
