@@ -15,6 +15,7 @@ pub mod gate;
 pub mod limits;
 pub mod observe;
 pub mod own_writes;
+pub mod pages;
 pub mod routes;
 pub mod security;
 mod strict_json;

@@ -8,10 +8,10 @@
 //! | `agencies/…` | `organizations.rs`, `members.rs`, `invitations.rs` |
 //! | `settings/api-keys` | `api_keys.rs` |
 
-mod api_keys;
+pub(crate) mod api_keys;
 mod credentials;
 mod directory;
-mod faults;
+pub(crate) mod faults;
 mod invitations;
 mod members;
 mod organizations;

@@ -32,11 +32,15 @@ use annals_eventstore::{
 use annals_projections::Reader;
 use anyhow::Context as _;
 use sqlx::PgPool;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use url::Url;
 
 use crate::{
     config::{Config, NodeRole},
+    console::samples::Samples,
     health,
     http::tokens::Tokens,
     identity::IdentityDirectory,
@@ -56,6 +60,8 @@ pub struct Node {
     server: ServerHandle,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     workers: Option<Workers>,
+    /// Ends what the console plots are taken from, with the node.
+    _sampling: DropGuard,
 }
 
 /// What a node with the role `workers` does besides answering.
@@ -138,7 +144,13 @@ impl Node {
         } else {
             (None, Reader::new(pool))
         };
-        let state = AppState { bus, identity, reader, platforms, notary, edge: Arc::new(edge) };
+        let samples = Samples::default();
+        let sampling = CancellationToken::new();
+        if config.has_role(NodeRole::Queries) {
+            tokio::spawn(samples.clone().follow(reader.clone(), sampling.clone()));
+        }
+        let sampling = sampling.drop_guard();
+        let state = AppState { bus, identity, reader, platforms, notary, samples, edge: Arc::new(edge) };
         let options = ServerOptions {
             workers: config.http.workers,
             shutdown_timeout: Duration::from_secs(config.http.shutdown_timeout_s),
@@ -153,7 +165,13 @@ impl Node {
             }
         };
         tracing::info!(listen = %config.listen, roles = ?config.roles, "the node runs");
-        Ok(Self { store, server: server.handle(), serving: tokio::spawn(server), workers })
+        Ok(Self {
+            store,
+            server: server.handle(),
+            serving: tokio::spawn(server),
+            workers,
+            _sampling: sampling,
+        })
     }
 
     /// Finishes the requests in flight, then the workers' calls, then the log's batches.

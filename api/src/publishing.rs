@@ -1,16 +1,16 @@
 //! Channels, posts, tags, feeds, the calendar's figures and the timeline over HTTP.
 
-mod activity;
+pub(crate) mod activity;
 mod channels;
 mod feeds;
-mod history;
+pub(crate) mod history;
 mod input;
-mod overview;
-mod posts;
+pub(crate) mod overview;
+pub(crate) mod posts;
 mod retry;
 mod tags;
-mod times;
-mod views;
+pub(crate) mod times;
+pub(crate) mod views;
 
 use actix_web::http::{Method, StatusCode};
 use annals_commands::bus::CommandError;

@@ -14,7 +14,7 @@ use actix_web::{
 use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 
 use crate::{
-    health,
+    console, health,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
     identity, openapi, publishing,
     state::{AppState, Edge},
@@ -29,6 +29,8 @@ pub fn routes() -> Routes {
     identity::queries(&mut routes);
     publishing::commands(&mut routes);
     publishing::queries(&mut routes);
+    console::commands(&mut routes);
+    console::queries(&mut routes);
     routes
 }
 

@@ -11,6 +11,7 @@ use annals_eventstore::notary::Notary;
 use annals_projections::{Projection, Reader};
 
 use crate::{
+    console::samples::Samples,
     http::{
         ApiError,
         caller::Directory,
@@ -30,6 +31,8 @@ pub struct AppState {
     pub reader: Reader,
     pub platforms: Platforms,
     pub notary: Notary,
+    /// For the overview's plots.
+    pub samples: Samples,
     pub edge: Arc<Edge>,
 }
 

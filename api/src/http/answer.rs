@@ -116,6 +116,13 @@ impl ApiError {
         }
     }
 
+    /// Leaves what happened inside with the answer, for its log line.
+    pub(super) fn log_with(&self, response: &mut HttpResponse) {
+        if let Some(cause) = &self.cause {
+            response.extensions_mut().insert(LoggedCause(cause.clone()));
+        }
+    }
+
     /// Keeps an error and what caused it for the log.
     #[must_use]
     pub fn caused_by(mut self, cause: &(dyn std::error::Error + 'static)) -> Self {
@@ -159,9 +166,7 @@ impl ResponseError for ApiError {
         }
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         let mut response = response.json(self.body());
-        if let Some(cause) = &self.cause {
-            response.extensions_mut().insert(LoggedCause(cause.clone()));
-        }
+        self.log_with(&mut response);
         response
     }
 }

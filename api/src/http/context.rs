@@ -55,11 +55,7 @@ pub(super) fn build(
 ) -> Result<Context, ApiError> {
     let headers = &head.headers;
     let is_command = route.side == Side::Command;
-    let scope = match (&acting.actor.id, acting.organization_id) {
-        (Some(actor), Some(organization)) => format!("{}:{actor}@{organization}", kind(acting.actor.kind)),
-        (Some(actor), None) => format!("{}:{actor}", kind(acting.actor.kind)),
-        (None, _) => format!("route:{} {}", route.method, route.path),
-    };
+    let scope = scope(&acting.actor, acting.organization_id, route);
     let key = if is_command { idempotency_key(headers)? } else { None };
     let idempotency = key.map(|key| IdempotencyKey { scope, key, request: request_line(head) });
     let user_agent = headers
@@ -81,6 +77,15 @@ pub(super) fn build(
     })
 }
 
+/// Within what an idempotency key means one thing.
+pub(super) fn scope(actor: &Actor, organization_id: Option<Uuid>, route: &RouteInfo) -> String {
+    match (&actor.id, organization_id) {
+        (Some(id), Some(organization)) => format!("{}:{id}@{organization}", kind(actor.kind)),
+        (Some(id), None) => format!("{}:{id}", kind(actor.kind)),
+        (None, _) => format!("route:{} {}", route.method, route.path),
+    }
+}
+
 fn kind(kind: ActorKind) -> &'static str {
     match kind {
         ActorKind::User => "user",
@@ -92,7 +97,7 @@ fn kind(kind: ActorKind) -> &'static str {
 }
 
 /// What must be the same, with the body that follows it, for a key to be used twice.
-fn request_line(head: &RequestHead) -> Vec<u8> {
+pub(super) fn request_line(head: &RequestHead) -> Vec<u8> {
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     format!("{} {path}\n", head.method).into_bytes()
 }

@@ -5,7 +5,7 @@
 use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc};
 
 use actix_web::{
-    Error, HttpMessage, HttpResponse, ResponseError,
+    Error, HttpMessage, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::{Method, StatusCode, header},
@@ -24,6 +24,7 @@ use super::{
     limits::Allowance,
     observe::RouteLabel,
     own_writes::{self, ReadAfter},
+    pages::{self, Door, PageSession},
     routes::{Access, LimitClass, RouteInfo, Side},
     who,
 };
@@ -40,7 +41,7 @@ pub(super) async fn pass<B: MessageBody + 'static>(
     }
     let wanted = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let Some(info) = table.iter().find(|info| info.method == *wanted) else {
-        let response = other_method(&table, request.method());
+        let response = other_method(&table, request.request());
         return Ok(request.into_response(response));
     };
     let Some(edge) = request.app_data::<web::Data<Edge>>().cloned() else {
@@ -48,23 +49,28 @@ pub(super) async fn pass<B: MessageBody + 'static>(
     };
     // No text that is looked up may contain it, and Postgres takes it in none.
     if request.uri().path().contains("%00") {
-        return Ok(request.into_response(ApiError::not_found("thing").error_response()));
+        let response = info.door.tell(request.request(), &ApiError::not_found("thing"));
+        return Ok(request.into_response(response));
     }
     let admitted = match admit(&edge, info, &mut request).await {
         Ok(admitted) => admitted,
-        Err(error) => return Ok(request.into_response(error.error_response())),
+        Err(error) => {
+            let response = info.door.tell(request.request(), &error);
+            return Ok(request.into_response(response));
+        }
     };
     let http_request = request.request().clone();
     // A handler that panics must cost its own call only, and answer like any other failure.
     let response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(Ok(response)) => response.map_into_boxed_body(),
+        Ok(Ok(response)) => info.door.retell(response.map_into_boxed_body()),
         Ok(Err(error)) => {
             let response = error.as_response_error().error_response();
-            ServiceResponse::new(http_request, response)
+            info.door.retell(ServiceResponse::new(http_request, response))
         }
         Err(panic) => {
             let error = ApiError::internal(&Panicked(words_of(&*panic)));
-            ServiceResponse::new(http_request, error.error_response())
+            let response = info.door.tell(&http_request, &error);
+            ServiceResponse::new(http_request, response)
         }
     };
     Ok(admitted.finish(&edge, response))
@@ -80,7 +86,7 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// `OPTIONS` tells what there is, any other method is 405.
-fn other_method(table: &[RouteInfo], method: &Method) -> HttpResponse {
+fn other_method(table: &[RouteInfo], request: &HttpRequest) -> HttpResponse {
     let mut allow: Vec<&str> = table.iter().map(|info| info.method.as_str()).collect();
     if allow.contains(&"GET") {
         allow.push("HEAD");
@@ -88,12 +94,13 @@ fn other_method(table: &[RouteInfo], method: &Method) -> HttpResponse {
     allow.sort_unstable();
     allow.dedup();
     let allow = allow.join(", ");
-    if *method == Method::OPTIONS {
+    if *request.method() == Method::OPTIONS {
         return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
     }
     let message = format!("this path takes {allow}");
     let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message);
-    let mut response = error.error_response();
+    let door = table.first().map_or(Door::Api, |info| info.door);
+    let mut response = door.tell(request, &error);
     if let Ok(allow) = allow.parse() {
         response.headers_mut().insert(header::ALLOW, allow);
     }
@@ -128,6 +135,10 @@ async fn admit(edge: &Edge, info: &RouteInfo, request: &mut ServiceRequest) -> R
     if info.limit == LimitClass::Auth {
         edge.limits.auth(ip).await?;
     }
+    let is_form = info.door.is_pages() && info.side == Side::Command;
+    if is_form {
+        pages::check_origin(request.request())?;
+    }
     let asked = own_writes::asked(request.headers())?;
     if info.access == Access::Anonymous {
         let allowance = if info.limit == LimitClass::None { None } else { edge.limits.anonymous(ip)? };
@@ -137,7 +148,7 @@ async fn admit(edge: &Edge, info: &RouteInfo, request: &mut ServiceRequest) -> R
         request.extensions_mut().insert(Anonymous { context, read_after });
         return Ok(Admitted { writer: None, allowance });
     }
-    let identified = match who::identify(edge, info.access, request).await {
+    let identified = match who::identify(edge, info, request).await {
         Ok(identified) => identified,
         Err(error) => {
             // Guessing tokens and keys counts against the address.
@@ -167,6 +178,9 @@ async fn admit(edge: &Edge, info: &RouteInfo, request: &mut ServiceRequest) -> R
         caller.require(resource, action)?;
     }
     read_body(edge, info, request, &mut caller.context).await?;
+    if is_form {
+        take_form(info, request, &mut caller.context)?;
+    }
     request.extensions_mut().insert(caller);
     Ok(Admitted { writer: Some(user_id), allowance })
 }
@@ -203,6 +217,14 @@ async fn read_body(
     request.set_payload(Payload::from(body.clone()));
     request.extensions_mut().insert(RawBody(body));
     Ok(())
+}
+
+/// The form of a page that asks who calls.
+fn take_form(info: &RouteInfo, request: &ServiceRequest, context: &mut Context) -> Result<(), ApiError> {
+    let extensions = request.extensions();
+    let session = extensions.get::<PageSession>().ok_or_else(|| ApiError::unauthorized("sign in first"))?;
+    let body = extensions.get::<RawBody>().map(|raw| raw.0.clone()).unwrap_or_default();
+    pages::take_form(info, session, request.request(), &body, context)
 }
 
 async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, ApiError> {

@@ -39,6 +39,10 @@ pub fn request_id() -> String {
 #[derive(Clone, Debug)]
 pub(super) struct RouteLabel(pub(super) String);
 
+/// In a response's extensions: told as it should be, though not in the envelope.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Finished;
+
 /// The outermost middleware.
 ///
 /// # Errors
@@ -111,7 +115,9 @@ async fn answer<B: MessageBody + 'static>(
 /// An error that actix itself answered, in our envelope.
 fn in_envelope<B: MessageBody + 'static>(response: ServiceResponse<B>) -> ServiceResponse<BoxBody> {
     let status = response.status();
-    let is_foreign = (status.is_client_error() || status.is_server_error()) && !is_json(response.headers());
+    let is_finished = response.response().extensions().contains::<Finished>();
+    let is_failure = status.is_client_error() || status.is_server_error();
+    let is_foreign = is_failure && !is_finished && !is_json(response.headers());
     if !is_foreign {
         return response.map_into_boxed_body();
     }

@@ -31,13 +31,18 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use actix_web::{
-    FromRequest, Handler, Responder, Route, guard,
+    FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, guard,
     http::Method,
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
 
-use super::{config::NodeRoles, gate};
+use super::{
+    answer::ApiError,
+    config::NodeRoles,
+    gate,
+    pages::{self, Door},
+};
 
 /// Before every path but those of [`Routes::root_query`].
 pub const PREFIX: &str = "/api/v1";
@@ -89,6 +94,9 @@ pub enum LimitClass {
     None,
 }
 
+/// What a page's refusal looks like.
+pub type Failure = fn(&HttpRequest, &ApiError) -> HttpResponse;
+
 /// One method of one path.
 #[derive(Clone, Debug)]
 pub struct RouteInfo {
@@ -97,6 +105,7 @@ pub struct RouteInfo {
     pub path: Rc<str>,
     pub side: Side,
     pub access: Access,
+    pub door: Door,
     pub limit: LimitClass,
     /// Another bound for the body than the configuration's, in bytes.
     pub body_bytes_max: Option<usize>,
@@ -173,6 +182,30 @@ impl Routes {
             .limit(LimitClass::None);
     }
 
+    /// A page, at [`pages::PREFIX`] + `path`; `failure` is what a refusal looks like there.
+    pub fn page<F, Args>(&mut self, path: &str, access: Access, failure: Failure, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let path = format!("{}{path}", pages::PREFIX);
+        self.add(Side::Query, Method::GET, path, access, handler).0.door = Door::Pages { failure };
+    }
+
+    /// What a form of a page is sent to, at [`pages::PREFIX`] + `path`.
+    pub fn form<F, Args>(&mut self, path: &str, access: Access, failure: Failure, handler: F) -> Entry<'_>
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let path = format!("{}{path}", pages::PREFIX);
+        let entry = self.add(Side::Command, Method::POST, path, access, handler);
+        entry.0.door = Door::Pages { failure };
+        entry
+    }
+
     fn add<F, Args>(
         &mut self,
         side: Side,
@@ -191,6 +224,7 @@ impl Routes {
             path: path.into(),
             side,
             access,
+            door: Door::Api,
             limit: LimitClass::Caller,
             body_bytes_max: None,
             handler: std::any::type_name::<F>(),

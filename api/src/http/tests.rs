@@ -3,6 +3,7 @@
 mod access;
 mod coverage;
 mod envelope;
+mod forms;
 mod lines;
 mod pages;
 pub(crate) mod support;

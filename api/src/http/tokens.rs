@@ -3,10 +3,12 @@
 use annals_domain::kernel::{OrganizationId, Role, SessionId, UserId};
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// How long an access token lives, in seconds.
 pub const LIFETIME_S: i64 = 3600;
+/// How long a browser may ask for pages before somebody signs in again, in seconds: a working day.
+pub const PAGE_LIFETIME_S: i64 = 12 * 3600;
 
 /// Signs and verifies with HS256 under one key of the installation: whoever verifies is us.
 #[derive(Clone)]
@@ -39,6 +41,19 @@ pub struct TokenSubject {
     pub organization_id: OrganizationId,
     pub email: String,
     pub role: Role,
+}
+
+/// What the cookie of a page says. It lacks what [`Claims`] has and the other way round, so neither
+/// is ever taken for the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageClaims {
+    pub sid: SessionId,
+    pub user_id: UserId,
+    pub org_id: OrganizationId,
+    /// What the session's forms carry.
+    pub form_token: String,
+    pub exp: i64,
 }
 
 /// Why a token is not accepted.
@@ -87,17 +102,35 @@ impl Tokens {
     /// # Errors
     /// See [`TokenFault`].
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenFault> {
+        let claims: Claims = self.decode(token)?;
+        if claims.exp <= now.timestamp() { Err(TokenFault::Expired) } else { Ok(claims) }
+    }
+
+    /// The value of a page's cookie.
+    ///
+    /// # Errors
+    /// Never in practice: the claims always serialize.
+    pub fn issue_page(&self, claims: &PageClaims) -> Result<String, jsonwebtoken::errors::Error> {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.signing)
+    }
+
+    /// The claims of a page's cookie of ours that has not expired at `now`.
+    ///
+    /// # Errors
+    /// See [`TokenFault`].
+    pub fn verify_page(&self, token: &str, now: DateTime<Utc>) -> Result<PageClaims, TokenFault> {
+        let claims: PageClaims = self.decode(token)?;
+        if claims.exp <= now.timestamp() { Err(TokenFault::Expired) } else { Ok(claims) }
+    }
+
+    fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<T, TokenFault> {
         let mut validation = Validation::new(Algorithm::HS256);
         // The clock is a port: the expiry is compared below.
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
-        let claims = self
-            .verifying
-            .iter()
-            .find_map(|key| jsonwebtoken::decode::<Claims>(token, key, &validation).ok())
-            .ok_or(TokenFault::Forged)?
-            .claims;
-        if claims.exp <= now.timestamp() { Err(TokenFault::Expired) } else { Ok(claims) }
+        let decoded =
+            self.verifying.iter().find_map(|key| jsonwebtoken::decode(token, key, &validation).ok());
+        decoded.map(|token| token.claims).ok_or(TokenFault::Forged)
     }
 }
 

@@ -1,6 +1,6 @@
 //! From the `Authorization` header to a person, an organization and a role, all as the log has them now.
 
-use actix_web::{dev::ServiceRequest, http::header};
+use actix_web::{HttpMessage, dev::ServiceRequest, http::header};
 use annals_domain::kernel::{OrganizationId, Role, SessionId, UserId};
 use annals_eventstore::{Actor, ActorKind, Source};
 use uuid::Uuid;
@@ -9,7 +9,8 @@ use super::{
     answer::ApiError,
     caller::{Credential, KeyHolder},
     context::Acting,
-    routes::Access,
+    pages::{Door, PageSession},
+    routes::{Access, RouteInfo},
 };
 use crate::state::Edge;
 
@@ -48,23 +49,13 @@ impl Identified {
 /// organization in the path that is not theirs; 503 if the log can't be read.
 pub(super) async fn identify(
     edge: &Edge,
-    access: Access,
+    route: &RouteInfo,
     request: &ServiceRequest,
 ) -> Result<Identified, ApiError> {
-    let credential = presented(request)?;
-    let (user_id, home, credential) = if credential.starts_with(API_KEY_PREFIX) {
-        let holder = edge.directory.api_key(credential).await?;
-        let holder = holder.ok_or_else(|| ApiError::unauthorized("this API key is unknown or revoked"))?;
-        let KeyHolder { id, creator, organization_id, scopes } = holder;
-        (creator, organization_id, Credential::ApiKey { id, scopes })
-    } else {
-        let claims = edge.tokens.verify(credential, edge.clock.now());
-        let claims = claims.map_err(|fault| ApiError {
-            code: fault_code(fault),
-            ..ApiError::unauthorized(fault.to_string())
-        })?;
-        check_session(edge, claims.sid, claims.user_id).await?;
-        (claims.user_id, claims.org_id, Credential::Session(claims.sid))
+    let access = route.access;
+    let (user_id, home, credential) = match route.door {
+        Door::Api => by_header(edge, request).await?,
+        Door::Pages { .. } => by_cookie(edge, request).await?,
     };
     check_kind(access, &credential)?;
     let organization_id = match access {
@@ -84,6 +75,32 @@ pub(super) async fn identify(
         _ => {}
     }
     Ok(Identified { user_id, organization_id, role, is_operator, credential })
+}
+
+/// Whose the credential is, and of which organization.
+type Known = (UserId, OrganizationId, Credential);
+
+async fn by_header(edge: &Edge, request: &ServiceRequest) -> Result<Known, ApiError> {
+    let credential = presented(request)?;
+    if credential.starts_with(API_KEY_PREFIX) {
+        let holder = edge.directory.api_key(credential).await?;
+        let holder = holder.ok_or_else(|| ApiError::unauthorized("this API key is unknown or revoked"))?;
+        let KeyHolder { id, creator, organization_id, scopes } = holder;
+        return Ok((creator, organization_id, Credential::ApiKey { id, scopes }));
+    }
+    let claims = edge.tokens.verify(credential, edge.clock.now());
+    let claims = claims
+        .map_err(|fault| ApiError { code: fault_code(fault), ..ApiError::unauthorized(fault.to_string()) })?;
+    check_session(edge, claims.sid, claims.user_id).await?;
+    Ok((claims.user_id, claims.org_id, Credential::Session(claims.sid)))
+}
+
+async fn by_cookie(edge: &Edge, request: &ServiceRequest) -> Result<Known, ApiError> {
+    let session = PageSession::read(edge, request.request())?;
+    check_session(edge, session.session_id, session.user_id).await?;
+    let known = (session.user_id, session.organization_id, Credential::Session(session.session_id));
+    request.extensions_mut().insert(session);
+    Ok(known)
 }
 
 /// `Bearer <token>`, `Bearer ak_…` or, as some clients send it, a bare `ak_…`.

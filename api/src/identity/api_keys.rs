@@ -1,7 +1,7 @@
 //! `settings/api-keys`.
 
 use actix_web::web;
-use annals_commands::identity::CreateApiKey;
+use annals_commands::identity::{CreateApiKey, CreatedApiKey, Done};
 use annals_domain::{
     identity::{ApiKeyName, Scope},
     kernel::{ApiKeyId, InvalidText},
@@ -90,41 +90,51 @@ pub(crate) async fn create(
     caller: Caller,
     Body(body): Body<ApiKeyBody>,
 ) -> ApiResult {
+    let created = make(&state, &caller, &body.name, &body.scopes).await?;
+    let view = CreatedKeyView {
+        id: created.value.api_key_id.uuid(),
+        key: created.value.key,
+        name: body.name.trim().to_string(),
+        scopes: body.scopes,
+        is_active: true,
+    };
+    Answer::created(view).position(created.position).respond()
+}
+
+/// Makes a key of the caller's, checked as both doors ask for it.
+pub(crate) async fn make(
+    state: &AppState,
+    caller: &Caller,
+    name: &str,
+    scopes: &[String],
+) -> Result<Done<CreatedApiKey>, ApiError> {
     // A key that could make keys could make one with more scopes than its own.
     if caller.session_id().is_none() {
         return Err(ApiError::forbidden("an API key can't make keys; sign in"));
     }
     let mut faults = Faults::default();
-    let name = faults.check("name", ApiKeyName::parse(&body.name));
-    if body.scopes.len() > Scope::PER_KEY_MAX {
+    let name = faults.check("name", ApiKeyName::parse(name));
+    if scopes.len() > Scope::PER_KEY_MAX {
         let fault = format!("must have at most {} entries", Scope::PER_KEY_MAX);
         return Err(ApiError::field("scopes", fault));
     }
-    let mut scopes = Vec::with_capacity(body.scopes.len());
-    for (index, text) in body.scopes.iter().enumerate() {
+    let mut known_scopes = Vec::with_capacity(scopes.len());
+    for (index, text) in scopes.iter().enumerate() {
         let known = Scope::parse(text).and_then(|scope| match state.rights.is_scope(text) {
             true => Ok(scope),
             false => Err(InvalidText::new("is no right of the policy")),
         });
-        scopes.extend(faults.check(&format!("scopes[{index}]"), known));
+        known_scopes.extend(faults.check(&format!("scopes[{index}]"), known));
     }
     let Some(name) = name else { return Err(faults.refused()) };
     faults.done()?;
     let command = CreateApiKey {
         user_id: caller.user_id,
         organization_id: caller.organization_id,
-        name: name.clone(),
-        scopes: scopes.clone(),
+        name,
+        scopes: known_scopes,
     };
-    let created = state.identity.create_api_key(&caller.context, command).await?;
-    let view = CreatedKeyView {
-        id: created.value.api_key_id.uuid(),
-        key: created.value.key,
-        name: name.as_str().to_string(),
-        scopes: scopes.iter().map(|scope| scope.as_str().to_string()).collect(),
-        is_active: true,
-    };
-    Answer::created(view).position(created.position).respond()
+    Ok(state.identity.create_api_key(&caller.context, command).await?)
 }
 
 /// Revokes a key of yours: it is refused from now on.

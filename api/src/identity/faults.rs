@@ -5,16 +5,16 @@ use annals_domain::kernel::InvalidText;
 use crate::http::{ApiError, FieldError};
 
 #[derive(Debug, Default)]
-pub(super) struct Faults(Vec<FieldError>);
+pub(crate) struct Faults(Vec<FieldError>);
 
 impl Faults {
     /// The value, or `None` with the fault noted under the field's name.
-    pub(super) fn check<T, E: std::fmt::Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {
+    pub(crate) fn check<T, E: std::fmt::Display>(&mut self, field: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|fault| self.0.push(FieldError::new(field, fault))).ok()
     }
 
     /// The same for a field that may be left out.
-    pub(super) fn check_optional<T>(
+    pub(crate) fn check_optional<T>(
         &mut self,
         field: &str,
         text: Option<&str>,
@@ -25,18 +25,18 @@ impl Faults {
 
     /// # Errors
     /// 400 with every fault noted, if there is one.
-    pub(super) fn done(self) -> Result<(), ApiError> {
+    pub(crate) fn done(self) -> Result<(), ApiError> {
         if self.0.is_empty() { Ok(()) } else { Err(ApiError::validation(self.0)) }
     }
 
     /// The answer when a value is missing that only a fault can have kept away.
-    pub(super) fn refused(self) -> ApiError {
+    pub(crate) fn refused(self) -> ApiError {
         ApiError::validation(self.0)
     }
 }
 
 /// A password that is only compared: nobody has a longer one than may be set.
-pub(super) fn presented_password(text: &str) -> Result<String, InvalidText> {
+pub(crate) fn presented_password(text: &str) -> Result<String, InvalidText> {
     use annals_domain::identity::Password;
     if text.is_empty() {
         return Err(InvalidText::new("must not be empty"));
@@ -48,6 +48,6 @@ pub(super) fn presented_password(text: &str) -> Result<String, InvalidText> {
 }
 
 /// A token as it was presented: bounded, what it is worth is decided elsewhere.
-pub(super) fn presented_token(text: &str) -> Result<String, InvalidText> {
+pub(crate) fn presented_token(text: &str) -> Result<String, InvalidText> {
     annals_domain::kernel::bounded(text, 500)
 }

@@ -53,7 +53,7 @@ pub(super) struct ActivityQuery {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ActivityView {
+pub(crate) struct ActivityView {
     pub position: u64,
     pub event_id: Uuid,
     #[serde(rename = "type")]
@@ -69,7 +69,7 @@ pub(super) struct ActivityView {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ActorView {
+pub(crate) struct ActorView {
     /// `user`, `api_key`, `process`, `operator` or `anonymous`.
     #[serde(rename = "type")]
     pub kind: String,
@@ -79,7 +79,7 @@ pub(super) struct ActorView {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct SubjectView {
+pub(crate) struct SubjectView {
     /// `publishing.post`, `identity.organization`, …
     #[serde(rename = "type")]
     pub kind: String,
@@ -106,14 +106,23 @@ pub(super) async fn list(
         to: moment("to", query.to.as_ref(), End::To)?,
         ..query.filter().map_err(ApiError::validation)?
     };
-    let limit = query.limit.unwrap_or(LIMIT);
-    state.reader_for::<Users>(&caller).await?;
-    let reader = state.reader_for::<Activity>(&caller).await?;
-    let (entries, next) = activity::list(reader.pool(), caller.organization_id, &filter, limit).await?;
+    let (lines, next) = timeline(&state, &caller, &filter, query.limit.unwrap_or(LIMIT)).await?;
+    Answer::ok(lines).next_cursor(next.map(|cursor| cursor.to_string())).respond()
+}
+
+/// What happened in the caller's organization, the newest first, and where the next page begins.
+pub(crate) async fn timeline(
+    state: &AppState,
+    caller: &Caller,
+    filter: &ActivityFilter,
+    limit: u32,
+) -> Result<(Vec<ActivityView>, Option<Cursor>), ApiError> {
+    state.reader_for::<Users>(caller).await?;
+    let reader = state.reader_for::<Activity>(caller).await?;
+    let (entries, next) = activity::list(reader.pool(), caller.organization_id, filter, limit).await?;
     let users: Vec<Uuid> = entries.iter().filter_map(user_of).collect();
     let names = people::names(reader.pool(), &users).await?;
-    let lines: Vec<ActivityView> = entries.into_iter().map(|entry| view(entry, &names)).collect();
-    Answer::ok(lines).next_cursor(next.map(|cursor| cursor.to_string())).respond()
+    Ok((entries.into_iter().map(|entry| view(entry, &names)).collect(), next))
 }
 
 fn user_of(entry: &Entry) -> Option<Uuid> {

@@ -33,7 +33,7 @@ pub(super) struct HistoryQuery {
 /// One event, as it is in the log.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PostEventView {
+pub(crate) struct PostEventView {
     pub position: u64,
     /// Its number in the post's history, from 1.
     pub sequence: u64,
@@ -70,24 +70,36 @@ pub(super) async fn history(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::field("limit", format!("must be between 1 and {LIMIT_MAX}")));
     }
-    let post = state.bus.load::<Post>(*id).await?.state;
+    let (lines, next) = events(&state, &caller, *id, query.cursor.unwrap_or(0), limit).await?;
+    Answer::ok(lines).next_cursor(next).respond()
+}
+
+/// At most `limit` events of a post of the caller's organization, after a number in its history, and
+/// where the next page begins.
+pub(crate) async fn events(
+    state: &AppState,
+    caller: &Caller,
+    id: PostId,
+    after: u64,
+    limit: u32,
+) -> Result<(Vec<PostEventView>, Option<String>), ApiError> {
+    let post = state.bus.load::<Post>(id).await?.state;
     if !post.exists() || post.organization() != caller.organization_id {
         return Err(ApiError::not_found("post"));
     }
     let store = state.bus.store();
-    let stream = StreamId::of::<Post>(*id);
-    let stored = store.read_stream(&stream, query.cursor.unwrap_or(0), limit as usize + 1).await?;
+    let stream = StreamId::of::<Post>(id);
+    let stored = store.read_stream(&stream, after, limit as usize + 1).await?;
     let has_more = stored.len() > limit as usize;
     let mut events = Vec::new();
     for stored in stored.iter().take(limit as usize) {
         events.extend(store.open_event(stored, Opening::Nothing).await?);
     }
     let next = events.last().filter(|_| has_more).map(|event| event.sequence.to_string());
-    let reader = state.reader_for::<Users>(&caller).await?;
+    let reader = state.reader_for::<Users>(caller).await?;
     let users: Vec<Uuid> = events.iter().filter_map(user_of).collect();
     let names = people::names(reader.pool(), &users).await?;
-    let lines: Vec<PostEventView> = events.into_iter().map(|event| view(event, &names)).collect();
-    Answer::ok(lines).next_cursor(next).respond()
+    Ok((events.into_iter().map(|event| view(event, &names)).collect(), next))
 }
 
 fn user_of(event: &RecordedEvent) -> Option<Uuid> {

@@ -101,6 +101,20 @@ pub(super) async fn overview(
     Answer::ok(view(counted, &names, period)).respond()
 }
 
+/// How many of the caller's organization's posts are in each status, archived ones left out.
+pub(crate) async fn statuses(
+    state: &AppState,
+    caller: &Caller,
+) -> Result<Vec<(&'static str, u64)>, ApiError> {
+    let reader = state.reader_for::<Posts>(caller).await?;
+    let counts = overview::statuses(reader.pool(), caller.organization_id).await?;
+    let of = |status: PostStatus| {
+        let count = counts.iter().find(|count| count.status == status.as_str());
+        (status.as_str(), count.map_or(0, |count| count.posts))
+    };
+    Ok(PostStatus::ALL.map(of).into())
+}
+
 fn view(
     counted: overview::Overview,
     names: &BTreeMap<IntegrationId, channels::Channel>,

@@ -136,12 +136,22 @@ pub(super) async fn list(
 ) -> ApiResult {
     let zone = times::zone(&state, caller.user_id, query.timezone.as_deref()).await?;
     let (filter, paging) = query.filter(&zone).map_err(ApiError::validation)?;
-    let reader = readers(&state, &caller).await?;
-    let organization = caller.organization_id;
-    let (found, total) = posts::list(reader.pool(), organization, &filter, paging).await?;
-    let names = names(reader, organization, &found).await?;
-    let page: Vec<PostView> = found.iter().map(|post| view(post, &names)).collect();
+    let (page, total) = find(&state, &caller, &filter, paging).await?;
     Answer::ok(page).page(Page::of(total, paging.page, paging.per_page)).respond()
+}
+
+/// A page of the caller's organization's posts, and how many there are.
+pub(crate) async fn find(
+    state: &AppState,
+    caller: &Caller,
+    filter: &PostFilter,
+    paging: Paging,
+) -> Result<(Vec<PostView>, u64), ApiError> {
+    let reader = readers(state, caller).await?;
+    let organization = caller.organization_id;
+    let (found, total) = posts::list(reader.pool(), organization, filter, paging).await?;
+    let names = names(reader, organization, &found).await?;
+    Ok((found.iter().map(|post| view(post, &names)).collect(), total))
 }
 
 /// One post, with where it stands on each channel.
@@ -150,12 +160,19 @@ pub(super) async fn list(
     responses((status = 200, description = "The post", body = Success<PostView>)),
 )]
 pub(super) async fn show(state: web::Data<AppState>, caller: Caller, id: web::Path<PostId>) -> ApiResult {
-    let reader = readers(&state, &caller).await?;
+    let post = get(&state, &caller, *id).await?;
+    let version = post.version;
+    Answer::ok(post).version(version).respond()
+}
+
+/// One post of the caller's organization.
+pub(crate) async fn get(state: &AppState, caller: &Caller, id: PostId) -> Result<PostView, ApiError> {
+    let reader = readers(state, caller).await?;
     let organization = caller.organization_id;
-    let found = posts::get(reader.pool(), organization, *id).await?;
+    let found = posts::get(reader.pool(), organization, id).await?;
     let found = found.ok_or_else(|| ApiError::not_found("post"))?;
     let names = names(reader, organization, std::slice::from_ref(&found)).await?;
-    Answer::ok(view(&found, &names)).version(found.version).respond()
+    Ok(view(&found, &names))
 }
 
 pub(super) fn commands(state: &AppState) -> Commands {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The zone that was named, or else the user's own.
-pub(super) async fn zone(state: &AppState, user: UserId, named: Option<&str>) -> Result<TimeZone, ApiError> {
+pub(crate) async fn zone(state: &AppState, user: UserId, named: Option<&str>) -> Result<TimeZone, ApiError> {
     match named {
         Some(name) => TimeZone::parse(name).map_err(|why| ApiError::field("timezone", why)),
         None => Ok(state.bus.load::<User>(user).await?.state.settings().timezone),
@@ -22,7 +22,7 @@ pub(super) async fn zone(state: &AppState, user: UserId, named: Option<&str>) ->
 
 /// Which end of a range a day without a time means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// The day's first moment.
     From,
     /// The first moment after the day, so that the day is within.
@@ -30,7 +30,7 @@ pub(super) enum End {
 }
 
 /// A moment, a local time, or a day (`2026-05-01`) in the zone.
-pub(super) fn moment(
+pub(crate) fn moment(
     field: &str,
     text: Option<&str>,
     zone: &TimeZone,
@@ -51,7 +51,7 @@ pub(super) fn moment(
 }
 
 /// A day's first moment; where clocks skip midnight, what they show first.
-fn midnight(day: NaiveDate, zone: &TimeZone) -> Option<DateTime<Utc>> {
+pub(crate) fn midnight(day: NaiveDate, zone: &TimeZone) -> Option<DateTime<Utc>> {
     (0..=3).find_map(|hour| {
         let text = format!("{day}T{hour:02}:00:00");
         Schedule::parse(&text, zone.clone()).ok().map(|schedule| schedule.at)

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PostView {
+pub(crate) struct PostView {
     pub id: Uuid,
     /// `draft`, `scheduled`, `publishing`, `published`, `partly_published`, `failed` or `cancelled`.
     pub status: &'static str,
@@ -42,7 +42,7 @@ pub(super) struct PostView {
 /// Where the post stands on one channel.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DeliveryView {
+pub(crate) struct DeliveryView {
     /// The channel's.
     pub id: Uuid,
     pub platform: Option<String>,
@@ -64,7 +64,7 @@ pub(super) struct DeliveryView {
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct TagView {
+pub(crate) struct TagView {
     pub id: Uuid,
     pub name: String,
     pub color: String,
@@ -78,7 +78,7 @@ impl From<Tag> for TagView {
 
 /// A person, by name unless they were forgotten.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct AuthorView {
+pub(crate) struct AuthorView {
     pub id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

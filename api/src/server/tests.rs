@@ -66,6 +66,7 @@ async fn node(database: &TestDatabase, config: HttpConfig) -> Node {
         bus,
         reader: Reader::new(database.pool.clone()),
         platforms: Platforms::default(),
+        samples: crate::console::samples::Samples::default(),
         edge: Arc::new(edge),
     };
     let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");

@@ -126,7 +126,15 @@ impl House {
         let firing = timers.start(stop.clone());
 
         let platforms = Platforms::default();
-        let state = AppState { bus, identity, reader, platforms, notary, edge: Arc::new(edge) };
+        let state = AppState {
+            bus,
+            identity,
+            reader,
+            platforms,
+            notary,
+            samples: annals_api::console::samples::Samples::default(),
+            edge: Arc::new(edge),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/api/v1", listener.local_addr().unwrap());
         let options = ServerOptions { workers: 2, shutdown_timeout: Duration::from_secs(1) };

@@ -47,6 +47,20 @@ pub struct ChannelCount {
     pub deliveries: u64,
 }
 
+/// All posts that are not archived, by status.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn statuses(pool: &PgPool, organization: OrganizationId) -> Result<Vec<StatusCount>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT status, count(*) AS posts FROM read.posts_v1
+         WHERE organization_id = $1 AND NOT archived GROUP BY status ORDER BY status",
+    )
+    .bind(organization.uuid())
+    .fetch_all(pool)
+    .await
+}
+
 /// # Errors
 /// If the database does not answer.
 pub async fn get(
@@ -54,13 +68,8 @@ pub async fn get(
     organization: OrganizationId,
     period: &Period,
 ) -> Result<Overview, sqlx::Error> {
+    let statuses = statuses(pool, organization);
     let organization = organization.uuid();
-    let statuses = sqlx::query_as(
-        "SELECT status, count(*) AS posts FROM read.posts_v1
-         WHERE organization_id = $1 AND NOT archived GROUP BY status ORDER BY status",
-    )
-    .bind(organization)
-    .fetch_all(pool);
     let days = sqlx::query_as(
         "SELECT (at AT TIME ZONE $4)::date AS day, state, count(*) AS deliveries FROM read.deliveries_v1
          WHERE organization_id = $1 AND at >= $2 AND at < $3 GROUP BY 1, 2 ORDER BY 1, 2",

@@ -13,10 +13,13 @@ use actix_web::{
 use annals_domain::kernel::Role;
 use serde_json::Value;
 
-use super::support::{ORGANIZATION, People, config, edge, signed, token};
+use super::support::{Browser, ORGANIZATION, People, config, edge, signed, token};
 
 use crate::{
-    http::routes::{Access, Side},
+    http::{
+        pages,
+        routes::{Access, Side},
+    },
     openapi, rights, server,
 };
 
@@ -59,7 +62,10 @@ fn document() -> Value {
 #[test]
 fn every_route_is_documented_and_nothing_else_is() {
     // The page and its files are for people.
-    let is_page = |path: &str| ["/", "/api", "/api/{file}", "/api/openapi.json"].contains(&path);
+    let is_page = |path: &str| {
+        let of_the_explorer = ["/", "/api", "/api/{file}", "/api/openapi.json"].contains(&path);
+        of_the_explorer || path.starts_with(pages::PREFIX)
+    };
     let mut missing: BTreeSet<String> = server::routes()
         .infos()
         .iter()
@@ -113,7 +119,7 @@ async fn every_route_refuses_everyone_whom_the_policy_does_not_name() {
     for role in Role::ALL.map(Some).into_iter().chain([None]) {
         let people = role.map_or_else(People::default, People::with);
         let edge = edge(people, config()).await;
-        let token = token(&edge);
+        let (token, browser) = (token(&edge), Browser::signed_in(&edge));
         let app = init_service(server::app(None, Arc::clone(&edge), server::routes())).await;
         for route in server::routes().infos().iter().filter(|route| route.access != Access::Anonymous) {
             let request = || {
@@ -122,15 +128,23 @@ async fn every_route_refuses_everyone_whom_the_policy_does_not_name() {
             };
             let name = format!("{} {} as {role:?}", route.method, route.path);
             let response = app.call(request().to_request()).await.expect("answers");
-            assert_eq!(response.status().as_u16(), 401, "{name}, without a credential");
+            // A page leads whoever is not signed in to where they can.
+            let expected = if route.door.is_pages() { 303 } else { 401 };
+            assert_eq!(response.status().as_u16(), expected, "{name}, without a credential");
             let Some((resource, action)) = route.access.right() else { continue };
             let expected = match role {
                 None if matches!(route.access, Access::RightIn(..)) => 404,
+                None if route.door.is_pages() => 303,
                 None => 401,
                 Some(role) if edge.rights.allows(role, "any", resource, action) => continue,
                 Some(_) => 403,
             };
-            let response = app.call(signed(request(), &token).to_request()).await.expect("answers");
+            let credential = if route.door.is_pages() {
+                browser.sends(request(), route.side)
+            } else {
+                signed(request(), &token)
+            };
+            let response = app.call(credential.to_request()).await.expect("answers");
             assert_eq!(response.status().as_u16(), expected, "{name}");
             refused += 1;
         }

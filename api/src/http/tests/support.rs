@@ -20,7 +20,8 @@ use crate::{
         Access, Anonymous, Answer, ApiError, ApiResult, Body, Caller, MaybeBody, Query, Routes,
         caller::{Directory, KeyHolder},
         config::{HttpConfig, RateLimitPolicy},
-        routes::LimitClass,
+        pages::{FORM_TOKEN_FIELD, PageSession},
+        routes::{LimitClass, Side},
         tokens::{TokenSubject, Tokens},
     },
     rights::Rights,
@@ -105,6 +106,29 @@ pub(super) fn token_at(edge: &Edge, now: chrono::DateTime<chrono::Utc>) -> Strin
         role: Role::Owner,
     };
     edge.tokens.issue(subject, now).expect("signs")
+}
+
+/// A browser in which Ada is signed in to the pages.
+pub(crate) struct Browser {
+    pub(super) session: PageSession,
+    pub(super) cookie: String,
+}
+
+impl Browser {
+    pub(crate) fn signed_in(edge: &Edge) -> Self {
+        let session = PageSession::new(ADA, SESSION, ORGANIZATION);
+        let cookie = session.cookie(edge).expect("signs");
+        Self { cookie: format!("{}={}", cookie.name(), cookie.value()), session }
+    }
+
+    /// The request with the cookie; a form with its token, too.
+    pub(crate) fn sends(&self, request: test::TestRequest, side: Side) -> test::TestRequest {
+        let request = request.insert_header(("cookie", self.cookie.clone()));
+        match side {
+            Side::Command => request.set_form([(FORM_TOKEN_FIELD, &self.session.form_token)]),
+            Side::Query | Side::System => request,
+        }
+    }
 }
 
 #[derive(serde::Deserialize)]
