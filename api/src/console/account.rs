@@ -107,13 +107,13 @@ fn own_session(caller: &Caller) -> Result<SessionId, ApiError> {
 
 fn organization_table(frame: &Frame, caller: &Caller, memberships: &[MembershipRow]) -> Markup {
     html! {
-        table {
+        div.scroll tabindex="0" role="group" aria-label="Organizations" { table {
             thead {
                 tr {
                     th scope="col" { "Name" }
                     th scope="col" { "Your role" }
                     th.number scope="col" { "Members" }
-                    th scope="col" { "Change" }
+                    th.actions scope="col" { "Change" }
                 }
             }
             tbody {
@@ -136,7 +136,7 @@ fn organization_table(frame: &Frame, caller: &Caller, memberships: &[MembershipR
                     }
                 }
             }
-        }
+        } }
     }
 }
 
@@ -181,7 +181,7 @@ fn session_table(frame: &Frame, caller: &Caller, alive: &[SessionRow]) -> Markup
                         th scope="col" { "Address" }
                         th scope="col" { "Since" }
                         th scope="col" { "Last refreshed" }
-                        th scope="col" { "Change" }
+                        th.actions scope="col" { "Change" }
                     }
                 }
                 tbody {

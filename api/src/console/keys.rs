@@ -136,7 +136,7 @@ fn table(frame: &Frame, caller: &Caller, keys: &[ApiKeyRow]) -> Markup {
                         th scope="col" { "Scopes" }
                         th scope="col" { "Made" }
                         th scope="col" { "Last used" }
-                        th scope="col" { "Change" }
+                        th.actions scope="col" { "Change" }
                     }
                 }
                 tbody {

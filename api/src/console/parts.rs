@@ -22,6 +22,7 @@ pub(super) fn time(at: DateTime<Utc>, zone: Tz, format: &str) -> Markup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     Plain,
+    Planned,
     Good,
     Busy,
     Warning,
@@ -31,6 +32,7 @@ pub(super) enum Tone {
 pub(super) fn pill(tone: Tone, word: &str) -> Markup {
     let class = match tone {
         Tone::Plain => "pill",
+        Tone::Planned => "pill planned",
         Tone::Good => "pill good",
         Tone::Busy => "pill busy",
         Tone::Warning => "pill warning",

@@ -228,7 +228,7 @@ fn member_table(frame: &Frame, caller: &Caller, members: &[MemberRow]) -> Markup
                         th scope="col" { "Name" }
                         th scope="col" { "Role" }
                         th scope="col" { "Joined" }
-                        @if caller.may("member", "update") { th scope="col" { "Change" } }
+                        @if caller.may("member", "update") { th.actions scope="col" { "Change" } }
                     }
                 }
                 tbody {
@@ -318,7 +318,7 @@ fn invitation_table(frame: &Frame, caller: &Caller, invitations: &[InvitationRow
                         th scope="col" { "Role" }
                         th scope="col" { "Sent" }
                         th scope="col" { "Expires" }
-                        th scope="col" { "Change" }
+                        th.actions scope="col" { "Change" }
                     }
                 }
                 tbody {

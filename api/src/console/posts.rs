@@ -63,7 +63,7 @@ pub(super) fn status_pill(status: &str) -> Markup {
     let tone = match status {
         "published" => Tone::Good,
         "publishing" => Tone::Busy,
-        "scheduled" => Tone::Busy,
+        "scheduled" => Tone::Planned,
         "partly_published" | "unknown" => Tone::Warning,
         "failed" => Tone::Bad,
         _ => Tone::Plain,

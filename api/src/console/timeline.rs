@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{frame::Frame, parts::empty};
-use crate::publishing::activity::{ActivityView, ActorView, SubjectView};
+use crate::publishing::activity::{ActivityView, ActorView};
 
 pub(super) fn list(frame: &Frame, lines: &[ActivityView]) -> Markup {
     if lines.is_empty() {
@@ -17,7 +17,7 @@ pub(super) fn list(frame: &Frame, lines: &[ActivityView]) -> Markup {
                     tr {
                         td { (frame.time(line.at)) }
                         td { (actor(&line.actor)) }
-                        td { (what(&line.event_type)) (subject(&line.subject)) }
+                        td { (happened(line)) }
                     }
                 }
             }
@@ -43,11 +43,13 @@ pub(super) fn what(event_type: &str) -> String {
     first + letters.as_str()
 }
 
-/// What has a page of its own is a link to it.
-fn subject(subject: &SubjectView) -> Markup {
+/// What happened; about what has a page of its own, as a link to it.
+fn happened(line: &ActivityView) -> Markup {
+    let words = what(&line.event_type);
     html! {
-        @if subject.kind == "publishing.post" {
-            " " a href={ "/console/posts/" (subject.id) } { "open" }
+        @match line.subject.kind.as_str() {
+            "publishing.post" => a href={ "/console/posts/" (line.subject.id) } { (words) },
+            _ => (words),
         }
     }
 }
