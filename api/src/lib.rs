@@ -8,6 +8,7 @@ pub mod http;
 pub mod identity;
 pub mod node;
 pub mod openapi;
+pub mod operations;
 pub mod postgres;
 pub mod publishing;
 pub mod read_models;

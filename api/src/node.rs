@@ -16,6 +16,7 @@ use annals_commands::{
         ExpireInvitations, FirstAccount, Identity, IdentityMail, IdentityOptions, InvitationExpiry,
         PasswordHasher,
     },
+    nodes::{self, NewNode},
     ports::{
         clock::{Clock, SystemClock},
         mail::Mailer,
@@ -31,12 +32,14 @@ use annals_eventstore::{
 };
 use annals_projections::Reader;
 use anyhow::Context as _;
+use clap::ValueEnum;
 use sqlx::PgPool;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 use url::Url;
+use uuid::Uuid;
 
 use crate::{
     config::{Config, NodeRole},
@@ -44,6 +47,7 @@ use crate::{
     health,
     http::tokens::Tokens,
     identity::IdentityDirectory,
+    operations::Operations,
     read_models,
     rights::Rights,
     secrets::{Secrets, parse_key},
@@ -62,6 +66,13 @@ pub struct Node {
     workers: Option<Workers>,
     /// Ends what the console plots are taken from, with the node.
     _sampling: DropGuard,
+    presence: Presence,
+}
+
+/// This node on the list of those that live.
+struct Presence {
+    stop: CancellationToken,
+    shown: Running,
 }
 
 /// What a node with the role `workers` does besides answering.
@@ -134,11 +145,12 @@ impl Node {
             Arc::clone(&clock),
             Some(pool.clone()),
         );
+        let id = Uuid::now_v7();
         let notary = Notary::new(pool.clone(), notary_key(config, secrets)?);
         let (workers, reader) = if config.has_role(NodeRole::Workers) {
             let mailer: Arc<dyn Mailer> = Arc::new(MailFolder::new(data.join("mail")));
             let mail = IdentityMail::new(store.clone(), mailer, public_url);
-            let (mut workers, reader) = Workers::start(&bus, &identity, &platforms, mail, clock).await?;
+            let (mut workers, reader) = Workers::start(id, &bus, &identity, &platforms, mail, clock).await?;
             workers.follow(notary.clone(), &store, config);
             (Some(workers), reader)
         } else {
@@ -150,26 +162,33 @@ impl Node {
             tokio::spawn(samples.clone().follow(reader.clone(), sampling.clone()));
         }
         let sampling = sampling.drop_guard();
-        let state = AppState { bus, identity, reader, platforms, notary, samples, edge: Arc::new(edge) };
+        let operations = Operations::new(bus.clone(), read_models::projector(store.clone()).admin());
+        let state =
+            AppState { bus, identity, reader, platforms, notary, samples, operations, edge: Arc::new(edge) };
         let options = ServerOptions {
             workers: config.http.workers,
             shutdown_timeout: Duration::from_secs(config.http.shutdown_timeout_s),
         };
-        let server = match server::start(state, listener, options) {
-            Ok(server) => server,
+        let started = match server::start(state, listener, options) {
+            Ok(server) => Presence::show(store.pool(), id, config).await.map(|presence| (server, presence)),
+            Err(error) => Err(anyhow::Error::new(error).context("the HTTP server can't be started")),
+        };
+        let (server, presence) = match started {
+            Ok(started) => started,
             Err(error) => {
                 if let Some(workers) = workers {
                     workers.stop().await;
                 }
-                return Err(anyhow::Error::new(error).context("the HTTP server can't be started"));
+                return Err(error);
             }
         };
-        tracing::info!(listen = %config.listen, roles = ?config.roles, "the node runs");
+        tracing::info!(listen = %config.listen, roles = ?config.roles, node = %id, "the node runs");
         Ok(Self {
             store,
             server: server.handle(),
             serving: tokio::spawn(server),
             workers,
+            presence,
             _sampling: sampling,
         })
     }
@@ -185,12 +204,33 @@ impl Node {
         if let Some(workers) = self.workers {
             workers.stop().await;
         }
+        self.presence.stop.cancel();
+        self.presence.shown.stopped().await;
         self.store.close().await;
+    }
+}
+
+impl Presence {
+    async fn show(pool: &PgPool, id: Uuid, config: &Config) -> anyhow::Result<Self> {
+        let roles = config.roles.iter().filter_map(ValueEnum::to_possible_value);
+        let node = NewNode {
+            id,
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            roles: roles.map(|role| role.get_name().to_string()).collect(),
+        };
+        let stop = CancellationToken::new();
+        let shown = nodes::announce(pool.clone(), node, stop.clone())
+            .await
+            .context("the node can't be put on the list of nodes")?;
+        Ok(Self { stop, shown })
     }
 }
 
 impl Workers {
     async fn start(
+        node: Uuid,
         bus: &CommandBus,
         identity: &Identity,
         platforms: &Platforms,
@@ -201,10 +241,11 @@ impl Workers {
         // Whatever fails below, what was started before it ends.
         let on_failure = stop.clone().drop_guard();
         let store = bus.store();
-        let projector = read_models::projector(store.clone());
+        let projector = read_models::projector(store.clone()).on_node(node);
         let reader = projector.reader();
         let projector = projector.start(stop.clone()).await.context("the read models can't be run")?;
         let managers = ProcessManagers::new(bus.clone())
+            .on_node(node)
             .with(Publisher)
             .with(InvitationExpiry)
             .with(mail)

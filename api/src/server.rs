@@ -16,7 +16,7 @@ use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 use crate::{
     console, health,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
-    identity, openapi, publishing,
+    identity, openapi, operations, publishing,
     state::{AppState, Edge},
 };
 
@@ -31,12 +31,13 @@ pub fn routes() -> Routes {
     publishing::queries(&mut routes);
     console::commands(&mut routes);
     console::queries(&mut routes);
+    operations::queries(&mut routes);
     routes
 }
 
 /// What the contexts' handlers say of themselves, for the OpenAPI document.
 pub fn documents() -> Vec<Document> {
-    vec![identity::Document::openapi(), publishing::document()]
+    vec![identity::Document::openapi(), publishing::document(), operations::document()]
 }
 
 /// How the server runs, beside what its routes do.

@@ -20,6 +20,7 @@ use crate::{
         own_writes::{OwnWrites, ReadAfter, Reads},
         tokens::Tokens,
     },
+    operations::Operations,
     rights::Rights,
 };
 
@@ -33,6 +34,7 @@ pub struct AppState {
     pub notary: Notary,
     /// For the overview's plots.
     pub samples: Samples,
+    pub operations: Operations,
     pub edge: Arc<Edge>,
 }
 

@@ -2,6 +2,7 @@
 
 pub mod bus;
 mod migrate;
+pub mod nodes;
 pub mod ports;
 pub mod process;
 mod running;

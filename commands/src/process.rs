@@ -10,6 +10,7 @@ use annals_eventstore::{Filter, Opening, RecordedEvent, StoreError};
 use async_trait::async_trait;
 use sqlx::{PgPool, Postgres, Transaction, postgres::PgPoolOptions};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 pub use checkpoint::{Checkpoint, checkpoints};
 
@@ -73,12 +74,20 @@ pub enum ReactError {
 /// The process managers of a node, each led by one node at a time.
 pub struct ProcessManagers {
     bus: CommandBus,
+    node: Uuid,
     managers: Vec<Arc<dyn AnyManager>>,
 }
 
 impl ProcessManagers {
     pub fn new(bus: CommandBus) -> Self {
-        Self { bus, managers: Vec::new() }
+        Self { bus, node: Uuid::now_v7(), managers: Vec::new() }
+    }
+
+    /// Names the node that runs them: it is what their checkpoints call the leader.
+    #[must_use]
+    pub fn on_node(mut self, node: Uuid) -> Self {
+        self.node = node;
+        self
     }
 
     #[must_use]
@@ -106,7 +115,7 @@ impl ProcessManagers {
         let pool = own_pool(store.pool(), self.managers.len());
         let tasks = TaskTracker::new();
         for manager in self.managers {
-            let follower = follow::Follower::new(self.bus.store().clone(), pool.clone(), manager);
+            let follower = follow::Follower::new(self.bus.store().clone(), pool.clone(), manager, self.node);
             tasks.spawn(follower.run(stop.clone()));
         }
         Ok(Running::new(tasks))

@@ -1,17 +1,18 @@
 //! Durable timers: rows that events can rebuild, shared by all nodes.
 
 mod claim;
+mod desk;
 mod worker;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde_json::Value;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
+pub use desk::{ListedTimer, TimerFilter, TimerState, cancel_by_id, find, list, retrigger};
 pub use worker::TimerWorkers;
 
 /// A timer that is due and leased to this node.
@@ -73,19 +74,6 @@ pub trait TimerHandler: Send + Sync {
     async fn fire(&self, timer: &Timer) -> Fired;
 }
 
-/// A timer that waits for a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
-pub struct ParkedTimer {
-    pub id: Uuid,
-    pub kind: String,
-    pub key: String,
-    pub due_at: DateTime<Utc>,
-    pub attempt: i32,
-    pub reason: Option<String>,
-    pub caused_by: Uuid,
-    pub organization_id: Option<Uuid>,
-}
-
 /// The channel that rings when a timer is due at once.
 const CHANNEL: &str = "annals_timers";
 
@@ -137,44 +125,4 @@ pub async fn cancel(
         .execute(&mut **tx)
         .await?;
     Ok(())
-}
-
-/// The timers that wait for a person, oldest first, at most `limit`; of one organization, or of all.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn parked(
-    pool: &PgPool,
-    organization_id: Option<Uuid>,
-    limit: u32,
-) -> Result<Vec<ParkedTimer>, sqlx::Error> {
-    sqlx::query_as(
-        "SELECT id, kind, key, due_at, attempt, reason, caused_by, organization_id FROM process.timers
-         WHERE state = 'parked' AND ($1::uuid IS NULL OR organization_id = $1)
-         ORDER BY due_at, id LIMIT $2",
-    )
-    .bind(organization_id)
-    .bind(i64::from(limit))
-    .fetch_all(pool)
-    .await
-}
-
-/// Makes a parked timer due at once, with fresh attempts. False if it is not parked (any more).
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn retrigger(pool: &PgPool, id: Uuid, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
-    let set: Option<()> = sqlx::query_scalar(
-        "WITH timer AS (
-             UPDATE process.timers SET state = 'waiting', attempt = 0, due_at = $2, reason = NULL
-             WHERE id = $1 AND state = 'parked' RETURNING id
-         )
-         SELECT pg_notify($3, '') FROM timer",
-    )
-    .bind(id)
-    .bind(now)
-    .bind(CHANNEL)
-    .fetch_optional(pool)
-    .await?;
-    Ok(set.is_some())
 }

@@ -12,7 +12,7 @@ use std::{
 use annals_commands::{
     Running,
     ports::clock::{Clock, ManualClock, SystemClock},
-    timers::{self, Fired, NewTimer, Timer, TimerHandler, TimerWorkers},
+    timers::{self, Fired, NewTimer, Timer, TimerFilter, TimerHandler, TimerState, TimerWorkers},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -228,18 +228,20 @@ async fn three_attempts_that_did_not_act_park_with_the_reason_until_a_person_say
         assert!((least_ms - 1..=most_ms).contains(&pause_ms), "{pause_ms} ms after attempt {attempt}");
         clock.advance(TimeDelta::milliseconds(most_ms));
     }
-    eventually("parking", || async { !timers::parked(pool, None, 10).await.unwrap().is_empty() }).await;
-    let parked = timers::parked(pool, None, 10).await.unwrap().remove(0);
+    let parked = || async {
+        let filter = TimerFilter { state: Some(TimerState::Parked), ..TimerFilter::default() };
+        timers::list(pool, clock.now(), &filter, 10).await.unwrap()
+    };
+    eventually("parking", || async { !parked().await.is_empty() }).await;
+    let parked = parked().await.remove(0);
     assert_eq!((parked.attempt, parked.reason.as_deref()), (3, Some("the platform is down")));
     clock.advance(TimeDelta::days(1));
-    assert!(
-        timers::parked(pool, Some(Uuid::now_v7()), 10).await.unwrap().is_empty(),
-        "another organization's"
-    );
+    let others = TimerFilter { organization_id: Some(Uuid::now_v7()), ..TimerFilter::default() };
+    assert!(timers::list(pool, clock.now(), &others, 10).await.unwrap().is_empty(), "another organization's");
 
-    assert!(timers::retrigger(pool, parked.id, clock.now()).await.unwrap());
+    assert!(timers::retrigger(pool, parked.id, clock.now(), 7).await.unwrap());
     eventually("a fourth call", || async { log.lock().len() == 4 }).await;
-    assert!(!timers::retrigger(pool, parked.id, clock.now()).await.unwrap(), "it is not parked any more");
+    assert!(!timers::retrigger(pool, parked.id, clock.now(), 8).await.unwrap(), "it is not parked any more");
     stop.cancel();
     running.stopped().await;
     let attempts: Vec<u32> = log.lock().iter().map(|(_, _, attempt)| *attempt).collect();

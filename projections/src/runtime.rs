@@ -3,10 +3,12 @@
 //! How to write a read model, what its versions and generations are and what an admin can do is in
 //! `docs/read-models.md`. The rooms: [`model`] names things, `tables` keeps the books, `lock` and
 //! `leader` decide who writes, `generation` follows the log into one set of tables, `batch` writes,
-//! `takeover` swaps the views, `housekeeping` clears away, `admin` repairs and [`Reader`] waits.
+//! `pace` holds a build back, `takeover` swaps the views, `housekeeping` clears away, [`Reader`] waits, and
+//! `admin` repairs: `status` says how it is, `control` guides builds, `parked` and `replay` are about what failed.
 
 mod admin;
 mod batch;
+mod control;
 mod failure;
 mod generation;
 mod housekeeping;
@@ -14,8 +16,12 @@ mod leader;
 mod lock;
 mod metrics;
 mod model;
+mod pace;
+mod parked;
 mod projector;
 mod reader;
+mod replay;
+mod status;
 mod tables;
 mod takeover;
 
@@ -23,9 +29,13 @@ use annals_eventstore::{Filter, RecordedEvent};
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-pub use admin::{Admin, AdminError, ParkedKey, Replayed, accept_parked, request_rebuild};
+pub use admin::{Admin, AdminError, request_rebuild};
+pub use control::UnderWay;
+pub use parked::{ParkedEvent, ParkedKey};
 pub use projector::{Projector, ProjectorOptions};
 pub use reader::{Applied, ReadError, Reader};
+pub use replay::Replayed;
+pub use status::{GenerationState, GenerationStatus};
 
 /// A read model: its tables and how events change them. One file each, with its queries.
 ///

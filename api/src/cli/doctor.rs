@@ -1,5 +1,6 @@
 //! `annals doctor`: checks an installation, its log above all, and says what is wrong.
 
+use annals_commands::timers::{self, TimerFilter, TimerState};
 use annals_domain::{
     identity::{ApiKey, Organization, Session, User},
     publishing::{Integration, Post, TagBook},
@@ -72,7 +73,7 @@ impl Doctor {
         findings.tell("keys", keys(pool).await);
         findings.tell("second reading", self.second_reading(&store).await);
         findings.tell("read models", models(&store).await);
-        findings.tell("timers", timers(pool).await);
+        findings.tell("timers", parked_timers(pool).await);
         store.close().await;
     }
 
@@ -189,8 +190,9 @@ async fn models(store: &EventStore) -> anyhow::Result<String> {
     Ok(format!("{live} live, at most {behind} positions behind"))
 }
 
-async fn timers(pool: &PgPool) -> anyhow::Result<String> {
-    let parked = annals_commands::timers::parked(pool, None, 1000).await?.len();
+async fn parked_timers(pool: &PgPool) -> anyhow::Result<String> {
+    let filter = TimerFilter { state: Some(TimerState::Parked), ..TimerFilter::default() };
+    let parked = timers::list(pool, chrono::Utc::now(), &filter, 1000).await?.len();
     anyhow::ensure!(parked == 0, "{parked} are parked and wait for a person (annals timers list)");
     Ok("none is parked".to_string())
 }

@@ -63,9 +63,12 @@ impl Projections {
                         replayed.applied, replayed.failed_keys
                     )
                 }
-                Self::Accept(named) => match projector.admin().accept_parked(&named.name).await? {
-                    true => format!("the build of {} takes over when it has caught up\n", named.name),
-                    false => anyhow::bail!("{} has no build under way", named.name),
+                Self::Accept(named) => match projector.admin().under_way(&named.name).await? {
+                    Some(under_way) => {
+                        projector.admin().accept_parked(&named.name, under_way.build).await?;
+                        format!("the build of {} takes over when it has caught up\n", named.name)
+                    }
+                    None => anyhow::bail!("{} has no build under way", named.name),
                 },
             };
             store.close().await;
@@ -79,7 +82,11 @@ impl Projections {
 }
 
 async fn rebuild(admin: &Admin, name: &str) -> anyhow::Result<String> {
-    let generation = admin.rebuild(name).await.with_context(|| format!("{name} can't be built again"))?;
+    let generation = admin
+        .rebuild(name, 0, None)
+        .await
+        .with_context(|| format!("{name} can't be built again"))?
+        .generation;
     Ok(format!(
         "generation {generation} of {name} is built by the workers; annals projections list shows how far it is\n"
     ))

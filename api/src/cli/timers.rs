@@ -1,6 +1,6 @@
 //! `annals timers`: what waits for a person, and trying it again.
 
-use annals_commands::timers::{self, ParkedTimer};
+use annals_commands::timers::{self, ListedTimer, TimerFilter, TimerState};
 use chrono::Utc;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
@@ -35,8 +35,11 @@ impl Timers {
         let done = async {
             annals_commands::migrate(&access.pool).await?;
             match retry {
-                None => Ok(table(&timers::parked(&access.pool, None, LISTED_MAX).await?)),
-                Some(id) if timers::retrigger(&access.pool, id, Utc::now()).await? => {
+                None => {
+                    let filter = TimerFilter { state: Some(TimerState::Parked), ..TimerFilter::default() };
+                    Ok(table(&timers::list(&access.pool, Utc::now(), &filter, LISTED_MAX).await?))
+                }
+                Some(id) if timers::retrigger(&access.pool, id, Utc::now(), u64::MAX >> 1).await? => {
                     Ok("it is due now\n".to_string())
                 }
                 Some(id) => {
@@ -51,7 +54,7 @@ impl Timers {
     }
 }
 
-fn table(parked: &[ParkedTimer]) -> String {
+fn table(parked: &[ListedTimer]) -> String {
     let mut text = format!("{} timers are parked\n", parked.len());
     for timer in parked {
         text.push_str(&format!(

@@ -37,6 +37,8 @@ use crate::{
         tests::support::{People, config, token},
         tokens::Tokens,
     },
+    operations::Operations,
+    read_models,
     rights::Rights,
     state::{AppState, Edge},
 };
@@ -62,6 +64,7 @@ async fn node(database: &TestDatabase, config: HttpConfig) -> Node {
     let key = NotaryKey::new(&[7; 32], None).expect("is a key");
     let state = AppState {
         notary: Notary::new(database.pool.clone(), key),
+        operations: Operations::new(bus.clone(), read_models::projector(bus.store().clone()).admin()),
         identity: Identity::new(bus.clone(), PasswordHasher::new(1), IdentityOptions::default()),
         bus,
         reader: Reader::new(database.pool.clone()),

@@ -9,6 +9,7 @@ use annals_api::{
         tokens::Tokens,
     },
     identity::IdentityDirectory,
+    operations::Operations,
     read_models,
     rights::Rights,
     server::{self, ServerOptions},
@@ -126,12 +127,14 @@ impl House {
         let firing = timers.start(stop.clone());
 
         let platforms = Platforms::default();
+        let operations = Operations::new(bus.clone(), read_models::projector(bus.store().clone()).admin());
         let state = AppState {
             bus,
             identity,
             reader,
             platforms,
             notary,
+            operations,
             samples: annals_api::console::samples::Samples::default(),
             edge: Arc::new(edge),
         };

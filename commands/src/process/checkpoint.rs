@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
 
 /// How far a process manager has reacted, for an admin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, sqlx::FromRow)]
@@ -15,6 +16,13 @@ pub struct Checkpoint {
     #[sqlx(try_from = "i64")]
     pub epoch: u64,
     pub updated_at: DateTime<Utc>,
+    /// The node that leads it, or led it last: whether that one lives, [`crate::nodes::alive`] says.
+    pub leader: Option<Uuid>,
+    /// The log's last position.
+    #[sqlx(try_from = "i64")]
+    pub head: u64,
+    /// When the first event behind `position` was recorded, if there is one.
+    pub oldest_waiting_at: Option<DateTime<Utc>>,
 }
 
 /// All of them, by name.
@@ -22,9 +30,14 @@ pub struct Checkpoint {
 /// # Errors
 /// If the database does not answer.
 pub async fn checkpoints(pool: &PgPool) -> Result<Vec<Checkpoint>, sqlx::Error> {
-    sqlx::query_as("SELECT name, position, epoch, updated_at FROM process.checkpoints ORDER BY name")
-        .fetch_all(pool)
-        .await
+    sqlx::query_as(
+        "WITH head AS (SELECT coalesce(max(position), 0) AS head FROM events)
+         SELECT name, position, epoch, updated_at, leader, head,
+                (SELECT recorded_at FROM events WHERE events.position = c.position + 1) AS oldest_waiting_at
+         FROM process.checkpoints c CROSS JOIN head ORDER BY name",
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// A checkpoint as one leader holds it.
@@ -55,11 +68,12 @@ pub(super) async fn register(pool: &PgPool, name: &str, position: u64) -> Result
 }
 
 /// Begins a new epoch: whoever led before can't move it any more.
-pub(super) async fn take_over(pool: &PgPool, name: &'static str) -> Result<Held, sqlx::Error> {
+pub(super) async fn take_over(pool: &PgPool, name: &'static str, node: Uuid) -> Result<Held, sqlx::Error> {
     let (position, epoch): (i64, i64) = sqlx::query_as(
-        "UPDATE process.checkpoints SET epoch = epoch + 1 WHERE name = $1 RETURNING position, epoch",
+        "UPDATE process.checkpoints SET epoch = epoch + 1, leader = $2 WHERE name = $1 RETURNING position, epoch",
     )
     .bind(name)
+    .bind(node)
     .fetch_one(pool)
     .await?;
     Ok(Held { name, position: position.cast_unsigned(), epoch })
@@ -95,8 +109,8 @@ mod tests {
         crate::migrate(pool).await?;
         register(pool, "test", 10).await?;
         register(pool, "test", 99).await?;
-        let former = take_over(pool, "test").await?;
-        let leader = take_over(pool, "test").await?;
+        let former = take_over(pool, "test", Uuid::nil()).await?;
+        let leader = take_over(pool, "test", Uuid::nil()).await?;
         assert_eq!((former.position, leader.position), (10, 10), "the first start is the one that counts");
 
         // Nobody has moved it since: only the epoch tells them apart.

@@ -7,6 +7,7 @@ use futures::FutureExt;
 use rand::Rng;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{
     AnyManager, ReactError,
@@ -26,6 +27,7 @@ pub(super) struct Follower {
     store: EventStore,
     pool: PgPool,
     manager: Arc<dyn AnyManager>,
+    node: Uuid,
 }
 
 /// Why following ended.
@@ -37,8 +39,8 @@ enum End {
 }
 
 impl Follower {
-    pub(super) fn new(store: EventStore, pool: PgPool, manager: Arc<dyn AnyManager>) -> Self {
-        Self { store, pool, manager }
+    pub(super) fn new(store: EventStore, pool: PgPool, manager: Arc<dyn AnyManager>, node: Uuid) -> Self {
+        Self { store, pool, manager, node }
     }
 
     pub(super) async fn run(self, stop: CancellationToken) {
@@ -70,7 +72,7 @@ impl Follower {
             if stop.is_cancelled() {
                 return End::Stopped;
             }
-            match checkpoint::take_over(&self.pool, self.manager.name()).await {
+            match checkpoint::take_over(&self.pool, self.manager.name(), self.node).await {
                 Ok(held) => break held,
                 Err(error) => failures.pause(&error.into(), None, stop).await,
             }

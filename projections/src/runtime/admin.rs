@@ -1,32 +1,23 @@
-//! What an admin does: rebuild, look at what is parked, replay it, let a build take over nevertheless.
+//! What an admin does: see how the read models are, rebuild them, and repair what got stuck.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use annals_eventstore::{EventStore, Filter, Opening, RecordedEvent, StoreError};
-use chrono::{DateTime, Utc};
-use sqlx::{Connection, PgConnection, PgPool};
+use annals_domain::operations::{Build, EventsPerSecond, SkippedKey};
+use annals_eventstore::{EventStore, StoreError};
+use sqlx::PgPool;
+use tokio::sync::OnceCell;
 
 use super::{
-    batch,
-    failure::{self, Failure},
-    model::{self, Model},
-    signed, small, tables, unsigned, unsigned_small,
+    control::{self, UnderWay},
+    model::Model,
+    parked::{self, ParkedEvent, ParkedKey},
+    replay::{self, Replayed},
+    status::{self, GenerationStatus},
+    tables,
 };
 
-/// Events of the first replaying transaction: the leader waits for it. Each next one may take four
-/// times as many: what is written to a parked key meanwhile is parked, too, and a replay in equal
-/// steps would never overtake writers that are faster. One that covers all that waits is the last.
-const REPLAY_EVENTS_FIRST: i64 = 200;
-const REPLAY_EVENTS_MAX: i64 = 51_200;
-/// Events of the log that are read at once.
-const READ_EVENTS_MAX: i64 = 256;
-/// How long a node may take to hear of what the leader has applied.
-const KNOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 /// Keys that are listed at once.
-const PARKED_KEYS_LISTED_MAX: i64 = 1_000;
+const PARKED_KEYS_LISTED_MAX: u32 = 1_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
@@ -38,30 +29,13 @@ pub enum AdminError {
     Store(#[from] StoreError),
 }
 
-/// A key of a projection that waits, with the failure it waits for.
-#[derive(Clone, Debug, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ParkedKey {
-    pub version: u32,
-    pub generation: u32,
-    pub key: String,
-    /// The event that failed, and why. No values of the event.
-    pub position: u64,
-    pub event_type: String,
-    pub error: String,
-    pub parked_at: DateTime<Utc>,
-    /// How many events wait, with the one that failed.
-    pub events: u64,
-}
-
-/// What a replay did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Replayed {
-    /// Events applied now.
-    pub applied: u64,
-    /// Keys that failed again and go on waiting.
-    pub failed_keys: u64,
+/// Begins a rebuild as [`Admin::rebuild`], unbounded and with no event that asked for it. Needs no
+/// projector in this process. Returns the generation that is being built.
+///
+/// # Errors
+/// [`AdminError::Unknown`] if no version of it is live or being built.
+pub async fn request_rebuild(pool: &PgPool, name: &str) -> Result<u32, AdminError> {
+    Ok(control::rebuild(pool, name, 0, None).await?.generation)
 }
 
 /// The admin's handle for the projections of this binary. Works on any node: the checkpoint row's lock
@@ -70,70 +44,93 @@ pub struct Replayed {
 pub struct Admin {
     store: EventStore,
     models: Vec<Arc<dyn Model>>,
-}
-
-/// Begins a rebuild of a projection's newest live version beside the live generation; it takes over by
-/// itself. One that is under way already is not begun again. Needs no projector in this process.
-/// Returns the generation that is being built.
-///
-/// # Errors
-/// [`AdminError::Unknown`] if no version of it is live or being built.
-pub async fn request_rebuild(pool: &PgPool, name: &str) -> Result<u32, AdminError> {
-    let mut tx = pool.begin().await?;
-    let rows: Vec<(i32, i32, String)> = sqlx::query_as(
-        "SELECT version, generation, state FROM projection.versions
-         WHERE name = $1 AND state <> 'retired' ORDER BY version, generation FOR UPDATE",
-    )
-    .bind(name)
-    .fetch_all(&mut *tx)
-    .await?;
-    let live = rows.iter().rfind(|(_, _, state)| state == "live");
-    let version = match (live, rows.last()) {
-        (Some((version, _, _)), _) | (None, Some((version, _, _))) => *version,
-        (None, None) => return Err(AdminError::Unknown { name: name.to_string() }),
-    };
-    let building = rows.iter().find(|(of, _, state)| *of == version && state == "building");
-    let generation = match building {
-        Some((_, generation, _)) => unsigned_small(*generation),
-        None => tables::begin_generation(&mut tx, name, unsigned_small(version)).await?,
-    };
-    tx.commit().await?;
-    Ok(generation)
-}
-
-/// Confirms that a build may take over although it has parked keys. Returns whether there is such a build.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn accept_parked(pool: &PgPool, name: &str) -> Result<bool, AdminError> {
-    let accepted = sqlx::query(
-        "UPDATE projection.versions SET accept_parked = true WHERE name = $1 AND state = 'building'",
-    )
-    .bind(name)
-    .execute(pool)
-    .await?;
-    Ok(accepted.rows_affected() > 0)
+    /// Whether the books were seen to: a node that projects nothing may be the first to ask.
+    books: Arc<OnceCell<()>>,
 }
 
 impl Admin {
     pub(super) fn new(store: EventStore, models: Vec<Arc<dyn Model>>) -> Self {
-        Self { store, models }
+        Self { store, models, books: Arc::default() }
     }
 
-    /// See [`request_rebuild`].
-    ///
-    /// # Errors
-    /// As [`request_rebuild`].
-    pub async fn rebuild(&self, name: &str) -> Result<u32, AdminError> {
-        request_rebuild(self.store.pool(), name).await
+    /// Whether this binary has a read model of this name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.models.iter().any(|model| model.name() == name)
     }
 
-    /// See [`accept_parked`].
+    /// Every generation that is live or being built, by name, version and generation.
     ///
     /// # Errors
-    /// As [`accept_parked`].
-    pub async fn accept_parked(&self, name: &str) -> Result<bool, AdminError> {
-        accept_parked(self.store.pool(), name).await
+    /// If the database does not answer.
+    pub async fn generations(&self) -> Result<Vec<GenerationStatus>, AdminError> {
+        Ok(tables::or_empty(status::generations(self.store.pool()).await)?)
+    }
+
+    /// The newest build of a read model that is under way.
+    ///
+    /// # Errors
+    /// [`AdminError::Unknown`] if no version of it is live or being built.
+    pub async fn under_way(&self, name: &str) -> Result<Option<UnderWay>, AdminError> {
+        control::under_way(self.pool().await?, name).await
+    }
+
+    /// Begins a rebuild of a read model's newest live version beside the live generation, at most so
+    /// fast; it takes over by itself. One that is under way is not begun again, nor one that the event
+    /// at `requested_at` began before.
+    ///
+    /// # Errors
+    /// [`AdminError::Unknown`] if no version of it is live or being built.
+    pub async fn rebuild(
+        &self,
+        name: &str,
+        requested_at: u64,
+        events_per_second_max: Option<EventsPerSecond>,
+    ) -> Result<Build, AdminError> {
+        control::rebuild(self.pool().await?, name, requested_at, events_per_second_max).await
+    }
+
+    /// Holds a build where it is, or lets it go on, unless an event after `controlled_at` said otherwise.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn pause(
+        &self,
+        name: &str,
+        build: Build,
+        is_paused: bool,
+        controlled_at: u64,
+    ) -> Result<(), AdminError> {
+        control::pause(self.pool().await?, name, build, is_paused, controlled_at).await
+    }
+
+    /// Bounds how fast a build goes (`None`: not at all), unless an event after `controlled_at` said otherwise.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn throttle(
+        &self,
+        name: &str,
+        build: Build,
+        events_per_second_max: Option<EventsPerSecond>,
+        controlled_at: u64,
+    ) -> Result<(), AdminError> {
+        control::throttle(self.pool().await?, name, build, events_per_second_max, controlled_at).await
+    }
+
+    /// Gives a build up; the live generation is not touched. False if it was over before.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn cancel(&self, name: &str, build: Build) -> Result<bool, AdminError> {
+        control::cancel(self.pool().await?, name, build).await
+    }
+
+    /// Lets a build take over although it has parked keys. False if it was over before.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn accept_parked(&self, name: &str, build: Build) -> Result<bool, AdminError> {
+        control::accept_parked(self.pool().await?, name, build).await
     }
 
     /// The keys of a projection that wait, oldest first; at most 1,000.
@@ -141,31 +138,52 @@ impl Admin {
     /// # Errors
     /// If the database does not answer.
     pub async fn parked(&self, name: &str) -> Result<Vec<ParkedKey>, AdminError> {
-        type Columns = (i32, i32, String, i64, String, String, DateTime<Utc>, i64);
-        let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT version, generation, key, min(position),
-                    (array_agg(event_type ORDER BY position, part))[1],
-                    coalesce((array_agg(error ORDER BY position, part))[1], ''), min(parked_at), count(*)
-             FROM projection.parked WHERE name = $1
-             GROUP BY version, generation, key ORDER BY 4 LIMIT $2",
-        )
-        .bind(name)
-        .bind(PARKED_KEYS_LISTED_MAX)
-        .fetch_all(self.store.pool())
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(version, generation, key, position, event_type, error, parked_at, events)| ParkedKey {
-                version: unsigned_small(version),
-                generation: unsigned_small(generation),
-                key,
-                position: unsigned(position),
-                event_type,
-                error,
-                parked_at,
-                events: unsigned(events),
-            })
-            .collect())
+        self.parked_after(name, None, PARKED_KEYS_LISTED_MAX).await
+    }
+
+    /// At most `limit` of the keys that wait behind a key that was listed, in that order.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn parked_after(
+        &self,
+        name: &str,
+        after: Option<&ParkedKey>,
+        limit: u32,
+    ) -> Result<Vec<ParkedKey>, AdminError> {
+        Ok(tables::or_empty(parked::keys(self.store.pool(), name, after, limit).await)?)
+    }
+
+    /// The first `limit` events that wait on a key, oldest first, with every sealed value erased.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn parked_events(
+        &self,
+        name: &str,
+        key: &str,
+        limit: u32,
+    ) -> Result<Vec<ParkedEvent>, AdminError> {
+        parked::events(&self.store, name, key, limit).await
+    }
+
+    /// What a skip of this key would leave out now, per generation that parked it.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn skippable(&self, name: &str, key: &str) -> Result<Vec<SkippedKey>, AdminError> {
+        Ok(tables::or_empty(parked::skippable(self.store.pool(), name, key).await)?)
+    }
+
+    /// Leaves out what was parked on a key up to the skip's last position, and applies what came after.
+    ///
+    /// # Errors
+    /// [`AdminError::Unknown`] for a projection this binary does not have; otherwise if the database
+    /// does not answer.
+    pub async fn skip(&self, name: &str, skipped: &SkippedKey) -> Result<Replayed, AdminError> {
+        let model = self.model(name)?;
+        parked::skip(self.pool().await?, name, skipped).await?;
+        replay::replay(&self.store, model, Some(&skipped.key)).await
     }
 
     /// Applies what is parked, in order, after a fix: one key, or all of them with `None`. A key that
@@ -175,223 +193,19 @@ impl Admin {
     /// [`AdminError::Unknown`] for a projection this binary does not have; otherwise if the database
     /// does not answer: what was applied until then is applied.
     pub async fn replay_parked(&self, name: &str, key: Option<&str>) -> Result<Replayed, AdminError> {
-        let model = self
-            .models
-            .iter()
-            .find(|model| model.name() == name)
-            .ok_or_else(|| AdminError::Unknown { name: name.to_string() })?;
-        let generations: Vec<i32> = sqlx::query_scalar(
-            "SELECT generation FROM projection.versions
-             WHERE name = $1 AND version = $2 AND state <> 'retired' AND parked_keys > 0
-             ORDER BY generation",
-        )
-        .bind(name)
-        .bind(small(model.version()))
-        .fetch_all(self.store.pool())
-        .await?;
-        let mut replayed = Replayed::default();
-        for generation in generations {
-            let mut replay = Replay {
-                store: &self.store,
-                model: &**model,
-                generation: unsigned_small(generation),
-                only: key,
-                failed: Vec::new(),
-            };
-            let mut events_max = REPLAY_EVENTS_FIRST;
-            while let Some(applied) = replay.next_chunk(events_max).await? {
-                replayed.applied += applied;
-                events_max = (events_max * 4).min(REPLAY_EVENTS_MAX);
-            }
-            replayed.failed_keys += u64::try_from(replay.failed.len()).unwrap_or(u64::MAX);
-        }
-        Ok(replayed)
-    }
-}
-
-struct Replay<'a> {
-    store: &'a EventStore,
-    model: &'a dyn Model,
-    generation: u32,
-    only: Option<&'a str>,
-    failed: Vec<String>,
-}
-
-type ParkedRow = (String, i64, i32);
-
-impl Replay<'_> {
-    /// Applies the next few events in one transaction; `None` when nothing is left to try.
-    async fn next_chunk(&mut self, events_max: i64) -> Result<Option<u64>, AdminError> {
-        let schema = model::schema(self.model.name(), self.model.version(), self.generation);
-        let begin = format!("BEGIN; SET LOCAL search_path TO \"{schema}\"");
-        let mut tx = self.store.pool().begin_with(begin).await?;
-        let locked: Option<i64> = sqlx::query_scalar(
-            "SELECT position FROM projection.versions
-             WHERE name = $1 AND version = $2 AND generation = $3 AND state <> 'retired' FOR UPDATE",
-        )
-        .bind(self.model.name())
-        .bind(small(self.model.version()))
-        .bind(small(self.generation))
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(checkpoint) = locked else {
-            return Ok(None);
-        };
-        // Asked under the lock: what another replay has applied meanwhile does not wait any more.
-        let rows = self.waiting(&mut tx, events_max).await?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        // Opened only now that the leader waits, and with the keys as of its checkpoint: a person whose
-        // forgetting was applied already must not come back.
-        self.know_log_up_to(unsigned(checkpoint)).await?;
-        let events = self.read(rows.iter().map(|(_, position, _)| *position)).await?;
-        let mut applied = 0;
-        for row in &rows {
-            if self.failed.contains(&row.0) {
-                continue;
-            }
-            let event = events
-                .get(&row.1)
-                .and_then(|parts| parts.iter().find(|event| i64::from(event.part) == i64::from(row.2)));
-            if self.replay(&mut tx, row, event).await? {
-                applied += 1;
-            }
-        }
-        batch::count_parked(&mut tx, self.model, self.generation).await?;
-        tx.commit().await?;
-        Ok(Some(applied))
+        let model = self.model(name)?;
+        self.pool().await?;
+        replay::replay(&self.store, model, key).await
     }
 
-    /// Applies one event under a savepoint. An upcaster may have made nothing of it since: then there
-    /// is nothing to wait for either.
-    async fn replay(
-        &mut self,
-        tx: &mut PgConnection,
-        row: &ParkedRow,
-        event: Option<&RecordedEvent>,
-    ) -> Result<bool, AdminError> {
-        let mut savepoint = tx.begin().await?;
-        if !self.unpark(&mut savepoint, row).await? {
-            // Another replay was faster.
-            return Ok(false);
-        }
-        let Some(event) = event else {
-            savepoint.commit().await?;
-            return Ok(false);
-        };
-        match failure::guarded(self.model, std::slice::from_ref(event), &mut savepoint).await {
-            Ok(()) => {
-                savepoint.commit().await?;
-                Ok(true)
-            }
-            Err(Failure::Database(error)) => Err(error.into()),
-            Err(Failure::Event(why)) => {
-                savepoint.rollback().await?;
-                self.failed.push(row.0.clone());
-                self.blame(tx, row, &why).await?;
-                Ok(false)
-            }
-        }
+    fn model(&self, name: &str) -> Result<&dyn Model, AdminError> {
+        let model = self.models.iter().find(|model| model.name() == name);
+        model.map(|model| &**model).ok_or_else(|| AdminError::Unknown { name: name.to_string() })
     }
 
-    async fn waiting(
-        &self,
-        connection: &mut PgConnection,
-        events_max: i64,
-    ) -> Result<Vec<ParkedRow>, sqlx::Error> {
-        sqlx::query_as(
-            "SELECT key, position, part FROM projection.parked
-             WHERE name = $1 AND version = $2 AND generation = $3 AND ($4::text IS NULL OR key = $4)
-               AND key <> ALL($5)
-             ORDER BY position, part LIMIT $6",
-        )
-        .bind(self.model.name())
-        .bind(small(self.model.version()))
-        .bind(small(self.generation))
-        .bind(self.only)
-        .bind(&self.failed)
-        .bind(events_max)
-        .fetch_all(connection)
-        .await
-    }
-
-    /// The events at these positions (ascending), opened; those close together in one read.
-    async fn read(
-        &self,
-        positions: impl Iterator<Item = i64>,
-    ) -> Result<HashMap<i64, Vec<RecordedEvent>>, StoreError> {
-        let mut events = HashMap::new();
-        let mut wanted = positions.peekable();
-        while let Some(first) = wanted.next() {
-            let mut page = HashSet::from([first]);
-            let mut last = first;
-            while let Some(next) = wanted.next_if(|next| *next < first + READ_EVENTS_MAX) {
-                page.insert(next);
-                last = next;
-            }
-            let count = usize::try_from(last - first + 1).unwrap_or(1);
-            let after = unsigned(first.saturating_sub(1));
-            for stored in self.store.read_all(after, &Filter::default(), count).await? {
-                let position = signed(stored.position);
-                if page.contains(&position) {
-                    events.insert(position, self.store.open_event(&stored, Opening::Personal).await?);
-                }
-            }
-        }
-        Ok(events)
-    }
-
-    /// Waits until this node has heard of everything up to a position, destroyed keys included.
-    async fn know_log_up_to(&self, position: u64) -> Result<(), AdminError> {
-        let Some(before) = position.checked_sub(1) else {
-            return Ok(());
-        };
-        let mut subscription = self.store.subscribe(before, Filter::default(), Opening::Nothing);
-        match tokio::time::timeout(KNOWN_WITHIN, subscription.next(1)).await {
-            Ok(batch) => {
-                batch?;
-                Ok(())
-            }
-            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
-        }
-    }
-
-    async fn unpark(&self, connection: &mut PgConnection, row: &ParkedRow) -> Result<bool, sqlx::Error> {
-        let gone = sqlx::query(
-            "DELETE FROM projection.parked
-             WHERE name = $1 AND version = $2 AND generation = $3 AND key = $4 AND position = $5 AND part = $6",
-        )
-        .bind(self.model.name())
-        .bind(small(self.model.version()))
-        .bind(small(self.generation))
-        .bind(&row.0)
-        .bind(row.1)
-        .bind(row.2)
-        .execute(connection)
-        .await?;
-        Ok(gone.rows_affected() == 1)
-    }
-
-    async fn blame(
-        &self,
-        connection: &mut PgConnection,
-        row: &ParkedRow,
-        why: &str,
-    ) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "UPDATE projection.parked SET error = $7
-             WHERE name = $1 AND version = $2 AND generation = $3 AND key = $4 AND position = $5 AND part = $6",
-        )
-        .bind(self.model.name())
-        .bind(small(self.model.version()))
-        .bind(small(self.generation))
-        .bind(&row.0)
-        .bind(row.1)
-        .bind(row.2)
-        .bind(why)
-        .execute(connection)
-        .await?;
-        Ok(())
+    /// The pool, once the books are there: for what changes them. Queries never make a table.
+    async fn pool(&self) -> Result<&PgPool, sqlx::Error> {
+        self.books.get_or_try_init(|| tables::ensure(self.store.pool())).await?;
+        Ok(self.store.pool())
     }
 }

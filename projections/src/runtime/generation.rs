@@ -12,6 +12,7 @@ use super::{
     failure::Failure,
     metrics,
     model::{self, Model},
+    pace::Pace,
     projector::Runtime,
     tables::{Row, State},
     takeover::{self, NotYet, TakeOver},
@@ -66,6 +67,7 @@ pub(super) struct Generation {
     told_parked: bool,
     applied_at: Option<DateTime<Utc>>,
     subscription: Subscription,
+    pace: Pace,
     halt: CancellationToken,
 }
 
@@ -75,6 +77,7 @@ impl Generation {
         model: Arc<dyn Model>,
         row: &Row,
         epoch: i64,
+        pace: Pace,
         halt: CancellationToken,
     ) -> Self {
         let subscription = runtime.store.subscribe(row.position, model.filter(), Opening::Personal);
@@ -92,6 +95,7 @@ impl Generation {
             told_parked: false,
             applied_at: None,
             subscription,
+            pace,
             halt,
             runtime,
             model,
@@ -138,6 +142,9 @@ impl Generation {
         if !self.created {
             return self.create().await;
         }
+        if !self.live && !self.pace.may_go_on(&self.halt).await {
+            return Ok(Step::Again);
+        }
         if !self.live {
             let goal = match self.goal {
                 Some(goal) => goal,
@@ -152,7 +159,7 @@ impl Generation {
         let wake_at = [self.skip_at, build_waits.then_some(self.take_over_at)].into_iter().flatten().min();
         let max = match self.live {
             true => self.runtime.options.batch_events_max,
-            false => self.runtime.options.build_batch_events_max,
+            false => self.pace.page(self.runtime.options.build_batch_events_max),
         };
         let batch = tokio::select! {
             biased;
@@ -178,6 +185,7 @@ impl Generation {
             return Ok(Step::End);
         };
         self.moved_to(batch.position);
+        self.pace.applied(batch.events.len());
         self.applied_at = batch.events.last().map(|event| event.recorded_at);
         metrics::batch(&*self.model, batch.events.len(), begun.elapsed());
         if self.live {

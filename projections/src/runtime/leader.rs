@@ -14,8 +14,9 @@ use super::{
     lock::{Leadership, Lock},
     metrics,
     model::Model,
+    pace::{self, Reins},
     projector::Runtime,
-    tables::State,
+    tables::{Row, State},
 };
 
 /// A node that got the lock but can't take over yet (the former leader's transaction is still there)
@@ -65,7 +66,7 @@ async fn contend_once(
         }
     }
     let leadership = loop {
-        match lock.take_over().await {
+        match lock.take_over(runtime.options.node).await {
             Ok(leadership) => break leadership,
             // The former leader's transaction still holds the checkpoint; the server will end it.
             Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| code == "55P03") => {
@@ -113,17 +114,29 @@ async fn lead(
 #[derive(Default)]
 struct Running {
     tasks: JoinSet<Ended>,
-    generations: HashMap<task::Id, u32>,
+    generations: HashMap<task::Id, Reins>,
 }
 
 impl Running {
     fn follows(&self, generation: u32) -> bool {
-        self.generations.values().any(|followed| *followed == generation)
+        self.generations.values().any(|followed| followed.generation == generation)
     }
 
-    fn spawn(&mut self, number: u32, generation: Generation) {
+    fn spawn(&mut self, reins: Reins, generation: Generation) {
         let task = self.tasks.spawn(generation.run());
-        self.generations.insert(task.id(), number);
+        self.generations.insert(task.id(), reins);
+    }
+
+    /// Tells each generation what was asked of it, and the books how fast it moves.
+    async fn guide(&mut self, lock: &mut Lock, rows: &[Row]) -> Result<(), sqlx::Error> {
+        for reins in self.generations.values_mut() {
+            let Some(row) = rows.iter().find(|row| row.generation == reins.generation) else { continue };
+            reins.obey(row);
+            if let Some(rate) = reins.measured(row.position, Instant::now()) {
+                lock.write_rate(reins.generation, rate).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn join_next(&mut self) -> Option<Ended> {
@@ -167,11 +180,13 @@ async fn supervise(
                 lock.adopt(row.generation, epoch).await?;
             }
             if !running.follows(row.generation) {
+                let (reins, pace) = pace::of(row);
                 let generation =
-                    Generation::new(Arc::clone(runtime), Arc::clone(model), row, epoch, halt.clone());
-                running.spawn(row.generation, generation);
+                    Generation::new(Arc::clone(runtime), Arc::clone(model), row, epoch, pace, halt.clone());
+                running.spawn(reins, generation);
             }
         }
+        running.guide(lock, &rows).await?;
         if rows.iter().any(|row| row.state == State::Live) {
             housekeeping.tidy(lock.connection(), &rows).await?;
         }

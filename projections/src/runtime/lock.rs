@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::{
     model::{self, Model},
+    pace::Rate,
     small,
     tables::{self, Row, State},
 };
@@ -64,8 +66,8 @@ impl Lock {
     ///
     /// On the lock's own connection: if that is gone, nothing is taken over. Waits at most 2 s for a
     /// transaction of the former leader; a paused one is ended by the server.
-    pub(super) async fn take_over(&mut self) -> Result<Leadership, sqlx::Error> {
-        within(take_over(&mut self.connection, self.name, self.version, &self.shape)).await
+    pub(super) async fn take_over(&mut self, node: Uuid) -> Result<Leadership, sqlx::Error> {
+        within(take_over(&mut self.connection, self.name, self.version, &self.shape, node)).await
     }
 
     /// The generations to work on. Failing means that the lock may be gone.
@@ -85,6 +87,26 @@ impl Lock {
         .bind(epoch)
         .execute(&mut self.connection);
         within(adopted).await?;
+        Ok(())
+    }
+
+    /// Writes how fast a generation moves.
+    pub(super) async fn write_rate(&mut self, generation: u32, rate: Rate) -> Result<(), sqlx::Error> {
+        let written = sqlx::query(
+            "INSERT INTO projection.rates
+                 (name, version, generation, events_per_second, positions_per_second)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (name, version, generation) DO UPDATE SET
+                 events_per_second = excluded.events_per_second,
+                 positions_per_second = excluded.positions_per_second, measured_at = clock_timestamp()",
+        )
+        .bind(self.name)
+        .bind(small(self.version))
+        .bind(small(generation))
+        .bind(rate.events_per_second)
+        .bind(rate.positions_per_second)
+        .execute(&mut self.connection);
+        within(written).await?;
         Ok(())
     }
 
@@ -128,6 +150,7 @@ async fn take_over(
     name: &'static str,
     version: u32,
     shape: &str,
+    node: Uuid,
 ) -> Result<Leadership, sqlx::Error> {
     let mut tx = connection.begin().await?;
     tx.execute("SET LOCAL lock_timeout = '2s'").await?;
@@ -190,6 +213,15 @@ async fn take_over(
     .bind(name)
     .bind(small(version))
     .fetch_one(&mut *tx)
+    .await?;
+    sqlx::query(
+        "INSERT INTO projection.leaders (name, version, node) VALUES ($1, $2, $3)
+         ON CONFLICT (name, version) DO UPDATE SET node = excluded.node, since = clock_timestamp()",
+    )
+    .bind(name)
+    .bind(small(version))
+    .bind(node)
+    .execute(&mut *tx)
     .await?;
     tx.commit().await?;
     Ok(Leadership { epoch })

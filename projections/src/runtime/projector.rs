@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 use super::{Admin, Projection, ProjectionError, Reader, leader, metrics, model, model::Model, tables};
 
@@ -16,6 +17,8 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
 /// How a node runs its projections. The defaults are for production; tests shorten them.
 #[derive(Clone, Debug)]
 pub struct ProjectorOptions {
+    /// Whose projections these are, as the books name the leader.
+    pub node: Uuid,
     /// A live read model takes so many events in one transaction, under load.
     pub batch_events_max: usize,
     /// A build takes so many.
@@ -38,6 +41,7 @@ pub struct ProjectorOptions {
 impl Default for ProjectorOptions {
     fn default() -> Self {
         Self {
+            node: Uuid::now_v7(),
             batch_events_max: 500,
             build_batch_events_max: 2_000,
             control_interval: Duration::from_millis(500),
@@ -74,6 +78,13 @@ impl Projector {
     #[must_use]
     pub fn with<P: Projection>(mut self, projection: P) -> Self {
         self.models.push(Arc::new(projection));
+        self
+    }
+
+    /// Names the node that runs them: it is what the books call the leader.
+    #[must_use]
+    pub fn on_node(mut self, node: Uuid) -> Self {
+        self.options.node = node;
         self
     }
 

@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
-use super::{Projection, projector::Progress, small, unsigned, unsigned_small};
+use super::{Projection, projector::Progress, small, tables::or_empty, unsigned, unsigned_small};
 
 const POLL_MIN: Duration = Duration::from_millis(2);
 const POLL_MAX: Duration = Duration::from_millis(50);
@@ -168,17 +168,5 @@ impl Reader {
             .rfind(|applied| applied.name == name && applied.version == version);
         let (position, head) = building.map_or((0, 0), |building| (building.position, building.head));
         Ok(ReadError::NotBuilt { name, position, head })
-    }
-}
-
-/// A database where no projector ever ran has no books: nothing is built there.
-fn or_empty<T>(asked: Result<Vec<T>, sqlx::Error>) -> Result<Vec<T>, ReadError> {
-    match asked {
-        Err(sqlx::Error::Database(error))
-            if error.code().is_some_and(|code| code == "42P01" || code == "3F000") =>
-        {
-            Ok(Vec::new())
-        }
-        other => Ok(other?),
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::{Executor, PgConnection, PgPool};
 
-use super::{small, unsigned, unsigned_small};
+use super::{pace::Control, small, unsigned, unsigned_small};
 
 /// Made at every start: read models are rebuilt, not migrated, and so are their books.
 const BOOKKEEPING: &str = "
@@ -47,6 +47,39 @@ CREATE TABLE IF NOT EXISTS projection.parked (
 );
 CREATE INDEX IF NOT EXISTS parked_in_order
     ON projection.parked (name, version, generation, position, part);
+
+-- Which node began the present epoch: it moves the checkpoints, if it still lives.
+CREATE TABLE IF NOT EXISTS projection.leaders (
+    name    text    NOT NULL,
+    version integer NOT NULL,
+    node    uuid    NOT NULL,
+    since   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (name, version)
+);
+
+-- What an admin asked of a build; without a row it runs freely. Beside the checkpoints, so that
+-- asking never waits for a batch. The positions are those of the events that asked.
+CREATE TABLE IF NOT EXISTS projection.builds (
+    name                  text    NOT NULL,
+    version               integer NOT NULL,
+    generation            integer NOT NULL,
+    is_paused             boolean NOT NULL DEFAULT false,
+    events_per_second_max integer,
+    requested_at          bigint  NOT NULL DEFAULT 0,
+    controlled_at         bigint  NOT NULL DEFAULT 0,
+    PRIMARY KEY (name, version, generation)
+);
+
+-- How fast each generation moves, as its leader measured it last.
+CREATE TABLE IF NOT EXISTS projection.rates (
+    name                 text             NOT NULL,
+    version              integer          NOT NULL,
+    generation           integer          NOT NULL,
+    events_per_second    double precision NOT NULL,
+    positions_per_second double precision NOT NULL,
+    measured_at          timestamptz      NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (name, version, generation)
+);
 ";
 
 /// Makes what is missing. Several nodes may start at once: one makes, the others wait.
@@ -55,6 +88,18 @@ pub(super) async fn ensure(pool: &PgPool) -> Result<(), sqlx::Error> {
     tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('annals.projection.bookkeeping', 0))").await?;
     tx.execute(BOOKKEEPING).await?;
     tx.commit().await
+}
+
+/// A database where no projector ever ran has no books: nothing is built there.
+pub(super) fn or_empty<T>(asked: Result<Vec<T>, sqlx::Error>) -> Result<Vec<T>, sqlx::Error> {
+    match asked {
+        Err(sqlx::Error::Database(error))
+            if error.code().is_some_and(|code| code == "42P01" || code == "3F000") =>
+        {
+            Ok(Vec::new())
+        }
+        other => other,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +123,8 @@ pub(super) struct Row {
     pub(super) dropped: bool,
     /// Whether its tables are those of the shape that was asked for.
     pub(super) same_shape: bool,
+    /// What an admin asked of it, while it is being built.
+    pub(super) control: Control,
 }
 
 /// All generations of one version, oldest first. `shape` is compared with what each was made from.
@@ -87,11 +134,13 @@ pub(super) async fn rows(
     version: u32,
     shape: &str,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    type Columns = (i32, String, i64, i64, bool, bool, i64, bool, bool);
+    type Columns = (i32, String, i64, i64, bool, bool, i64, bool, bool, bool, Option<i32>);
     let rows: Vec<Columns> = sqlx::query_as(
         "SELECT generation, state, position, epoch, created, indexed, parked_keys,
-                dropped_at IS NOT NULL, shape IS NULL OR shape = md5($3)
-         FROM projection.versions WHERE name = $1 AND version = $2 ORDER BY generation",
+                dropped_at IS NOT NULL, shape IS NULL OR shape = md5($3),
+                coalesce(is_paused, false), events_per_second_max
+         FROM projection.versions LEFT JOIN projection.builds USING (name, version, generation)
+         WHERE name = $1 AND version = $2 ORDER BY generation",
     )
     .bind(name)
     .bind(small(version))
@@ -100,20 +149,21 @@ pub(super) async fn rows(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(generation, state, position, epoch, created, indexed, parked_keys, dropped, same_shape)| Row {
-            generation: unsigned_small(generation),
-            state: match state.as_str() {
+        .map(|row| Row {
+            generation: unsigned_small(row.0),
+            state: match row.1.as_str() {
                 "live" => State::Live,
                 "building" => State::Building,
                 _ => State::Retired,
             },
-            position: unsigned(position),
-            epoch,
-            created,
-            indexed,
-            parked_keys: unsigned(parked_keys),
-            dropped,
-            same_shape,
+            position: unsigned(row.2),
+            epoch: row.3,
+            created: row.4,
+            indexed: row.5,
+            parked_keys: unsigned(row.6),
+            dropped: row.7,
+            same_shape: row.8,
+            control: Control { is_paused: row.9, events_per_second_max: row.10.map(unsigned_small) },
         })
         .collect())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annals_projections::runtime::{AdminError, Replayed, accept_parked, request_rebuild};
+use annals_projections::runtime::{AdminError, Replayed, request_rebuild};
 
 use crate::support::{Log, Running, Switch, Writers, until};
 
@@ -123,7 +123,9 @@ async fn a_build_with_parked_keys_takes_over_only_when_confirmed() {
         log.caught_up::<1>().await;
     }
     until("it follows", log.pool(), "version = 2 AND state = 'building' AND position = 7").await;
-    assert!(accept_parked(log.pool(), "ledger").await.unwrap());
+    let under_way = new.admin.under_way("ledger").await.unwrap().unwrap();
+    assert_eq!((under_way.build.version, under_way.has_live), (2, false));
+    assert!(new.admin.accept_parked("ledger", under_way.build).await.unwrap());
     until("it takes over", log.pool(), "version = 2 AND state = 'live'").await;
     assert_eq!(log.contents(2).await.events(), 6);
     switch.heal();

@@ -19,7 +19,11 @@ async fn rebuilding_again_and_again_under_writes_is_invisible_to_readers() {
     let readers = Watcher::start(&log.database.url, 1, 0).await;
     for generation in 2..=8 {
         assert_eq!(request_rebuild(log.pool(), "ledger").await.unwrap(), generation);
-        assert_eq!(running.admin.rebuild("ledger").await.unwrap(), generation, "one at a time");
+        assert_eq!(
+            running.admin.rebuild("ledger", 0, None).await.unwrap().generation,
+            generation,
+            "one at a time"
+        );
         until("it takes over", log.pool(), &format!("generation = {generation} AND state = 'live'")).await;
     }
     readers.has_asked(100).await;
