@@ -8,6 +8,7 @@ mod show;
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use annals_projections::relay::{Compression, KafkaSettings};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -31,6 +32,7 @@ pub struct Config {
     pub rate_limits: RateLimits,
     pub rights: Rights,
     pub outbound: Outbound,
+    pub kafka: Kafka,
     pub log: Log,
     pub telemetry: Telemetry,
 }
@@ -126,6 +128,29 @@ pub struct Outbound {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Kafka {
+    /// `host:port` each; none: events are not relayed.
+    pub brokers: Vec<String>,
+    pub topic_prefix: String,
+    pub partitions: u16,
+    /// 0: the cluster's default.
+    pub replication: u16,
+    /// 0: for ever.
+    pub retention_days: u32,
+    pub compression: KafkaCompression,
+    /// `name=value` each, of librdkafka.
+    pub properties: Vec<Hidden>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KafkaCompression {
+    Lz4,
+    None,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     pub filter: String,
     pub format: LogFormat,
@@ -195,13 +220,14 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// The settings whose values are never shown.
-pub const HIDDEN_KEYS: [&str; 7] = [
+pub const HIDDEN_KEYS: [&str; 8] = [
     "database.url",
     "secrets.master_key",
     "secrets.former_master_keys",
     "secrets.token_key",
     "secrets.former_token_keys",
     "secrets.notary_key",
+    "kafka.properties",
     "telemetry.sentry_dsn",
 ];
 
@@ -241,6 +267,15 @@ impl Default for Config {
             },
             rights: Rights { policy: None },
             outbound: Outbound { allow_private: false, allow_hosts: Vec::new(), allow_networks: Vec::new() },
+            kafka: Kafka {
+                brokers: Vec::new(),
+                topic_prefix: "annals".to_string(),
+                partitions: 6,
+                replication: 0,
+                retention_days: 0,
+                compression: KafkaCompression::Lz4,
+                properties: Vec::new(),
+            },
             log: Log {
                 filter: "info,actix_server=warn,sqlx::postgres::notice=warn".to_string(),
                 format: LogFormat::Auto,
@@ -265,6 +300,28 @@ impl Config {
             Some(url) => url.as_str().trim_end_matches('/').to_string(),
             None => format!("http://{}", self.listen),
         }
+    }
+
+    /// Where events are relayed to; `None` if they are not.
+    pub fn kafka_settings(&self) -> Option<KafkaSettings> {
+        let kafka = &self.kafka;
+        let property = |property: &Hidden| {
+            let (name, value) = property.reveal().split_once('=').unwrap_or((property.reveal(), ""));
+            (name.trim().to_string(), value.trim().to_string())
+        };
+        (!kafka.brokers.is_empty()).then(|| KafkaSettings {
+            brokers: kafka.brokers.clone(),
+            prefix: kafka.topic_prefix.clone(),
+            partitions: kafka.partitions,
+            replication: kafka.replication,
+            retention_days: kafka.retention_days,
+            compression: match kafka.compression {
+                KafkaCompression::Lz4 => Compression::Lz4,
+                KafkaCompression::None => Compression::None,
+            },
+            schemas_url: format!("{}/api/v1/schemas", self.base_url()),
+            properties: kafka.properties.iter().map(property).collect(),
+        })
     }
 
     /// Whether only this machine can reach it: then the first account is the operator.

@@ -30,7 +30,10 @@ use annals_eventstore::{
     EventStore, MasterKey, StoreOptions,
     notary::{Notary, NotaryKey, NotaryOptions},
 };
-use annals_projections::Reader;
+use annals_projections::{
+    Reader,
+    relay::{self, KafkaSettings, Relay},
+};
 use anyhow::Context as _;
 use clap::ValueEnum;
 use sqlx::PgPool;
@@ -58,6 +61,9 @@ use crate::{
 /// Calls of platforms and commands of process managers in flight have so long when the node stops.
 const WORKERS_STOP_WITHIN: Duration = Duration::from_secs(70);
 
+/// How long a start waits for a word of Kafka; the relay goes on trying by itself.
+const KAFKA_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
 /// What runs. [`Node::stop`] ends it in the order that loses nothing.
 pub struct Node {
     store: EventStore,
@@ -82,6 +88,7 @@ struct Workers {
     managers: Running,
     timers: Running,
     notary: TaskTracker,
+    relay: Option<Relay>,
 }
 
 impl Node {
@@ -152,6 +159,7 @@ impl Node {
             let mail = IdentityMail::new(store.clone(), mailer, public_url);
             let (mut workers, reader) = Workers::start(id, &bus, &identity, &platforms, mail, clock).await?;
             workers.follow(notary.clone(), &store, config);
+            workers.relay = start_relay(&store, config.kafka_settings(), &workers.stop).await;
             (Some(workers), reader)
         } else {
             (None, Reader::new(pool))
@@ -262,7 +270,7 @@ impl Workers {
         )
         .start(stop.clone());
         on_failure.disarm();
-        Ok((Self { stop, projector, managers, timers, notary: TaskTracker::new() }, reader))
+        Ok((Self { stop, projector, managers, timers, notary: TaskTracker::new(), relay: None }, reader))
     }
 
     /// The tree over the log grows beside everything else.
@@ -280,12 +288,37 @@ impl Workers {
             self.managers.stopped().await;
             self.projector.wait().await;
             self.notary.wait().await;
+            if let Some(relay) = self.relay {
+                relay.stopped().await;
+            }
         };
         if tokio::time::timeout(WORKERS_STOP_WITHIN, stopped).await.is_err() {
             // Their checkpoints and leases say where to go on.
             tracing::warn!("workers did not end in time; they are cut off");
         }
     }
+}
+
+/// The relay, if there is a Kafka to relay to. One that does not answer keeps nobody from working:
+/// it is said here, and the relay catches up when it does.
+async fn start_relay(
+    store: &EventStore,
+    kafka: Option<KafkaSettings>,
+    stop: &CancellationToken,
+) -> Option<Relay> {
+    let Some(settings) = kafka else {
+        tracing::info!("the relay to Kafka is off: kafka.brokers (KAFKA_BROKERS) is not set");
+        return None;
+    };
+    let brokers = settings.brokers.join(",");
+    match relay::reach(&settings, KAFKA_ANSWERS_WITHIN).await {
+        Ok(count) => tracing::info!(kafka.brokers = %brokers, count, "Kafka answers"),
+        Err(error) => tracing::error!(
+            kafka.brokers = %brokers, %error,
+            "Kafka can't be reached; events are kept and relayed when it can"
+        ),
+    }
+    Some(relay::start(store.clone(), settings, stop.clone()))
 }
 
 fn outbound(config: &Config) -> anyhow::Result<HttpClient> {

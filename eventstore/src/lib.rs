@@ -19,6 +19,7 @@ mod sealing;
 mod shared;
 mod snapshot;
 mod store;
+mod stored;
 mod subscribe;
 #[doc(hidden)]
 pub mod testing;
@@ -32,4 +33,5 @@ pub use framework::{CqrsContext, CqrsLog};
 pub use load::{LoadError, Loaded, SnapshotPolicy, Upcast, Upcaster};
 pub use seal::{KeyringError, MasterKey, Opening};
 pub use store::{EventStore, StoreError, StoreOptions};
+pub use stored::{StoredBatch, StoredEvents};
 pub use subscribe::{Batch, Filter, Subscription};

@@ -1,6 +1,9 @@
 //! Sealed values inside JSON: `$personal` and `$secret` become `$sealed`, and back.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD as BASE64};
 use serde::Serialize;
@@ -129,6 +132,22 @@ pub(crate) fn open(
         let Some(inner) = sealed_inner(object) else { return Ok(None) };
         open_one(inner, place, path, opening, keys).map(Some)
     })
+}
+
+/// The text with `null` in the place of every sealed value, and of every one that was erased
+/// before it was sealed.
+pub(crate) fn blanked(json: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    if !may_hold_open(json) {
+        return Ok(Cow::Borrowed(json));
+    }
+    let mut value: Value = serde_json::from_str(json)?;
+    let blanked: Result<(), std::convert::Infallible> =
+        rewrite(&mut value, &mut String::new(), &mut |object, _| {
+            let is_marked = [PERSONAL, SECRET, SEALED].iter().any(|key| object.contains_key(*key));
+            Ok(is_marked.then_some(Value::Null))
+        });
+    debug_assert!(blanked.is_ok(), "blanking never fails");
+    Ok(Cow::Owned(value.to_string()))
 }
 
 fn open_one(

@@ -15,13 +15,15 @@ use tokio::{
 
 use crate::{
     Append, AppendError, ClaimKey, Filter, IdempotencyRef, KeyringError, LoadError, Loaded, MasterKey,
-    Opening, Receipt, RecordedEvent, SnapshotPolicy, StoredEvent, StreamId, Subscription, Upcaster,
+    Opening, Receipt, RecordedEvent, SnapshotPolicy, StoredEvent, StoredEvents, StreamId, Subscription,
+    Upcaster,
     aggregates::Aggregates,
     commit::{self, Queue, Refusal, Waiting},
     follow::{self, Follower},
     keyring::Keyring,
     load, prepare, read,
     shared::Shared,
+    stored,
 };
 
 /// The log's own tables.
@@ -268,6 +270,17 @@ impl EventStore {
     /// Everything after `after_position` that the filter lets through: first what is there, then what comes.
     pub fn subscribe(&self, after_position: u64, filter: Filter, opening: Opening) -> Subscription {
         Subscription::new(Arc::clone(&self.inner.shared), after_position, filter, opening)
+    }
+
+    /// The rows of `after_position < position <= up_to` as they are, then what comes, read ahead of
+    /// their reader: for whoever passes them on. Give `u64::MAX` for no end.
+    pub fn stored_events(&self, after_position: u64, up_to: u64) -> StoredEvents {
+        stored::read_ahead(Arc::clone(&self.inner.shared), after_position, up_to)
+    }
+
+    /// The position of the last event that this node knows of, without asking the database.
+    pub fn known_head(&self) -> u64 {
+        *self.inner.shared.follower.watch().borrow()
     }
 
     /// The position of the last event.

@@ -1,6 +1,7 @@
 //! The read side: the projector runtime, and one file per read model with its tables, its
-//! projector and its queries.
+//! projector and its queries; and the relay to Kafka.
 
+pub mod relay;
 pub mod runtime;
 
 pub mod identity;

@@ -13,7 +13,7 @@ mod failure;
 mod generation;
 mod housekeeping;
 mod leader;
-mod lock;
+pub(crate) mod lock;
 mod metrics;
 mod model;
 mod pace;

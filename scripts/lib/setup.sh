@@ -67,6 +67,24 @@ ensure_postgres() {
   - set DATABASE_URL to a PostgreSQL that runs elsewhere"
 }
 
+# The major version of Java, or 0.
+java_major() {
+  local major
+  major=$(java -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p' | head -1) || true
+  echo "${major:-0}"
+}
+
+# What scripts/parts/kafka needs: Java 17 or newer and Maven. And kcat, where it can be had: a
+# consumer that nobody here wrote.
+ensure_kafka_tools() {
+  if ! has java || [ "$(java_major)" -lt 17 ]; then
+    apt_install openjdk-17-jre-headless || apt_install openjdk-21-jre-headless || apt_install default-jre-headless || true
+  fi
+  has mvn || apt_install maven || true
+  has kcat || apt_install kcat || true
+  has java && [ "$(java_major)" -ge 17 ] && has mvn
+}
+
 # Maven Central's archive of the Postgres programs into the cache. The host is Maven's own business,
 # or ANNALS_MAVEN_URL's: none is written here.
 fetch_postgres() (

@@ -121,6 +121,13 @@ fn welcome(config: &Config, installation: &Installation) -> String {
         ),
         None => "the one of DATABASE_URL or database.url".to_string(),
     };
+    let kafka = match config.kafka_settings() {
+        None => "off (KAFKA_BROKERS or kafka.brokers switches it on)".to_string(),
+        Some(_) if !config.has_role(NodeRole::Workers) => {
+            "relayed to by nodes with the role workers".to_string()
+        }
+        Some(settings) => format!("{} on {}", settings.topic("*"), settings.brokers.join(",")),
+    };
     format!(
         "\nAnnals is running.\n\
          \n  API        {base}/api/v1\
@@ -130,6 +137,7 @@ fn welcome(config: &Config, installation: &Installation) -> String {
          \n  Metrics    {base}/metrics\
          \n  Data       {}\
          \n  Database   {database}\
+         \n  Kafka      {kafka}\
          \n  Roles      {}\
          \n\nStop it with Ctrl-C.\n",
         installation.data.display(),

@@ -1,6 +1,8 @@
 //! Bounds that a type does not say.
 
-use super::{Config, ConfigError};
+use annals_projections::relay::SettingsError;
+
+use super::{Config, ConfigError, Hidden};
 use crate::secrets::parse_key;
 
 /// All that is out of bounds, at once; `source` says where a setting's value came from.
@@ -58,6 +60,7 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
             require(false, "outbound.allow_hosts", &error.to_string());
         }
     }
+    check_kafka(config, &mut require);
     if let Some(url) = &config.public_url {
         require(
             matches!(url.scheme(), "http" | "https"),
@@ -98,4 +101,21 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
+}
+
+fn check_kafka(config: &Config, require: &mut impl FnMut(bool, &str, &str)) {
+    require((1..=1000).contains(&config.kafka.partitions), "kafka.partitions", "must be 1 to 1000");
+    require(config.kafka.replication <= 100, "kafka.replication", "must be at most 100");
+    require(config.kafka.retention_days <= 36_500, "kafka.retention_days", "must be at most 36500");
+    let is_pair =
+        |property: &Hidden| property.reveal().split_once('=').is_some_and(|(name, _)| !name.is_empty());
+    require(config.kafka.properties.iter().all(is_pair), "kafka.properties", "must be name=value each");
+    if let Some(Err(error)) = config.kafka_settings().map(|settings| settings.check()) {
+        let key = match &error {
+            SettingsError::Broker(_) => "kafka.brokers",
+            SettingsError::Prefix(_) => "kafka.topic_prefix",
+            SettingsError::OwnProperty(_) | SettingsError::Client(_) => "kafka.properties",
+        };
+        require(false, key, &error.to_string());
+    }
 }

@@ -21,6 +21,10 @@ const PREFIX: &str = "ANNALS_";
 const NOT_SETTINGS: [&str; 6] =
     ["ANNALS_CONFIG", "ANNALS_PROFILE", "ANNALS_MAVEN_URL", "ANNALS_TEST_", "ANNALS_PARTS_", "ANNALS_BENCH_"];
 
+/// Variables that other programs give the same name.
+const COMMON_NAMES: [(&str, &str); 2] =
+    [("DATABASE_URL", "database.url"), ("KAFKA_BROKERS", "kafka.brokers")];
+
 const SOURCE_DEFAULT: &str = "default";
 const SOURCE_ENVIRONMENT: &str = "environment";
 const SOURCE_FLAGS: &str = "command line";
@@ -162,7 +166,8 @@ pub(super) fn environment_name(key: &str) -> String {
 /// The variable that gave a setting its value.
 fn environment_name_set(key: &str, environment: &BTreeMap<String, String>) -> String {
     let own = environment_name(key);
-    if key == "database.url" && !environment.contains_key(&own) { "DATABASE_URL".to_string() } else { own }
+    let common = COMMON_NAMES.iter().find(|(_, of)| *of == key).map(|(name, _)| (*name).to_string());
+    common.filter(|_| !environment.contains_key(&own)).unwrap_or(own)
 }
 
 fn environment_settings(
@@ -173,8 +178,10 @@ fn environment_settings(
     let by_name: BTreeMap<String, &String> =
         defaults.keys().map(|key| (environment_name(key), key)).collect();
     let mut settings = BTreeMap::new();
-    if let Some(url) = environment.get("DATABASE_URL").filter(|url| !url.is_empty()) {
-        settings.insert("database.url".to_string(), url.clone());
+    for (name, key) in COMMON_NAMES {
+        if let Some(value) = environment.get(name).filter(|value| !value.is_empty()) {
+            settings.insert(key.to_string(), value.clone());
+        }
     }
     for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         if NOT_SETTINGS.iter().any(|other| name.starts_with(other)) {

@@ -61,6 +61,26 @@ fn lists_and_switches_are_written_plainly_in_the_environment() {
 }
 
 #[test]
+fn kafka_is_off_until_brokers_are_named_and_its_settings_are_checked() {
+    assert!(Config::default().kafka_settings().is_none());
+    let variables = [("KAFKA_BROKERS", "one:9092, two:9092"), ("ANNALS_KAFKA_PARTITIONS", "12")];
+    let loaded = load(&Flags::default(), environment(&variables)).expect("loads");
+    let kafka = loaded.config.kafka_settings().expect("is on");
+    assert_eq!((kafka.brokers.len(), kafka.partitions, kafka.prefix.as_str()), (2, 12, "annals"));
+    let brokers = loaded.settings.iter().find(|setting| setting.key == "kafka.brokers").expect("is listed");
+    assert_eq!(brokers.source, "KAFKA_BROKERS");
+    let wrong = |key: &str, value: &str| refusal(&flags(&[("kafka.brokers", "one:9092"), (key, value)]), &[]);
+    let text = refusal(&Flags::default(), &[("KAFKA_BROKERS", "one")]);
+    assert!(text.contains("kafka.brokers (KAFKA_BROKERS)") && text.contains("host:port"), "{text}");
+    assert!(wrong("kafka.topic_prefix", "a b").contains("kafka.topic_prefix (command line)"));
+    assert!(wrong("kafka.partitions", "0").contains("must be 1 to 1000"));
+    assert!(wrong("kafka.properties", "nothing").contains("must be name=value"));
+    assert!(wrong("kafka.properties", "acks=1").contains("the relay's own"));
+    let text = wrong("kafka.properties", "no.such.thing=hunter2");
+    assert!(text.contains("kafka.properties") && text.contains("no.such.thing"), "{text}");
+}
+
+#[test]
 fn a_text_of_digits_stays_a_text() {
     let variables = [("ANNALS_TELEMETRY_SERVICE_NAME", "123")];
     let config = load(&Flags::default(), environment(&variables)).expect("loads").config;

@@ -131,7 +131,7 @@ async fn within<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> Re
     }
 }
 
-pub(super) async fn try_lock(connection: &mut PgConnection, lock_name: &str) -> Result<bool, sqlx::Error> {
+pub(crate) async fn try_lock(connection: &mut PgConnection, lock_name: &str) -> Result<bool, sqlx::Error> {
     let asked = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
         .bind(lock_name)
         .fetch_one(connection);
