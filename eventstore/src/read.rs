@@ -17,7 +17,7 @@ use crate::{
     shared::Shared,
 };
 
-const COLUMNS: &str = "position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, \
+pub(crate) const COLUMNS: &str = "position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, \
                        payload::text AS payload, metadata::text AS metadata, recorded_at";
 
 const ROWS: &str = "SELECT position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version, \
@@ -213,7 +213,7 @@ pub(crate) fn receipt_of(
     })
 }
 
-fn stored(row: &PgRow) -> Result<StoredEvent, sqlx::Error> {
+pub(crate) fn stored(row: &PgRow) -> Result<StoredEvent, sqlx::Error> {
     Ok(StoredEvent {
         position: row.try_get::<i64, _>(0)?.cast_unsigned(),
         event_id: row.try_get(1)?,

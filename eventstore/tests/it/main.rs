@@ -7,6 +7,7 @@ mod append;
 mod confidential;
 mod faults;
 mod framework;
+mod history;
 mod idempotency;
 mod loading;
 mod notary;
