@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod health;
+pub mod history;
 pub mod http;
 pub mod identity;
 pub mod node;

@@ -3,6 +3,7 @@
 use annals_eventstore::EventStore;
 use annals_projections::{
     Projection, Projector,
+    history::Causation,
     identity::{api_keys::ApiKeys, organizations::Organizations, sessions::Sessions, users::Users},
     publishing::{activity::Activity, channels::Channels, posts::Posts, tags::Tags},
 };
@@ -19,7 +20,7 @@ macro_rules! read_models {
     };
 }
 
-read_models![Users, Sessions, Organizations, ApiKeys, Channels, Posts, Tags, Activity];
+read_models![Users, Sessions, Organizations, ApiKeys, Channels, Posts, Tags, Activity, Causation];
 
 #[cfg(test)]
 mod tests {

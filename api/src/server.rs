@@ -14,7 +14,7 @@ use actix_web::{
 use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 
 use crate::{
-    console, health,
+    console, health, history,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
     identity, openapi, operations, publishing,
     state::{AppState, Edge},
@@ -32,12 +32,14 @@ pub fn routes() -> Routes {
     console::commands(&mut routes);
     console::queries(&mut routes);
     operations::queries(&mut routes);
+    history::commands(&mut routes);
+    history::queries(&mut routes);
     routes
 }
 
 /// What the contexts' handlers say of themselves, for the OpenAPI document.
 pub fn documents() -> Vec<Document> {
-    vec![identity::Document::openapi(), publishing::document(), operations::document()]
+    vec![identity::Document::openapi(), publishing::document(), operations::document(), history::document()]
 }
 
 /// How the server runs, beside what its routes do.

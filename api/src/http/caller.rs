@@ -13,8 +13,12 @@ use async_trait::async_trait;
 use super::{
     answer::ApiError,
     own_writes::{ReadAfter, Reads},
+    who,
 };
-use crate::rights::{Rights, scopes_allow};
+use crate::{
+    rights::{Rights, scopes_allow},
+    state::Edge,
+};
 
 /// What the log knows of sessions, members and keys at this moment. Asked on every call, so it
 /// answers from hot aggregates; `identity` implements it.
@@ -28,6 +32,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Who is behind a key (`ak_…`), if it is one of ours and active. Records its use, at most hourly.
     async fn api_key(&self, key: &str) -> Result<Option<KeyHolder>, ApiError>;
+
+    /// Whether a key that was good still is.
+    async fn api_key_is_active(&self, key: ApiKeyId) -> Result<bool, ApiError>;
 
     /// Whether the user is the installation's operator.
     async fn is_operator(&self, user: UserId) -> Result<bool, ApiError>;
@@ -78,12 +85,20 @@ impl Caller {
     pub fn may(&self, resource: &str, action: &str) -> bool {
         let organization = self.organization_id.to_string();
         let by_role = self.is_member && self.rights.allows(self.role, &organization, resource, action);
+        self.may_everywhere(resource, action) || (by_role && self.is_in_scope(resource, action))
+    }
+
+    /// Whether the caller may do it as the installation's operator, and so in every organization.
+    pub fn may_everywhere(&self, resource: &str, action: &str) -> bool {
         let by_office = self.is_operator && self.rights.allows_operator(resource, action);
-        let in_scope = match &self.credential {
+        by_office && self.is_in_scope(resource, action)
+    }
+
+    fn is_in_scope(&self, resource: &str, action: &str) -> bool {
+        match &self.credential {
             Credential::Session(_) => true,
             Credential::ApiKey { scopes, .. } => scopes_allow(scopes, resource, action),
-        };
-        in_scope && (by_role || by_office)
+        }
     }
 
     /// For a check beyond the one that the route declares, such as `post` × `manage` on others' posts.
@@ -101,6 +116,14 @@ impl Caller {
             _ => format!("the role {} does", self.role),
         };
         Err(ApiError::forbidden(format!("{who} not include {resource}:{action}")))
+    }
+
+    /// The same caller as the log has them now: for an answer that takes long.
+    ///
+    /// # Errors
+    /// 401 if the session, the key or the membership has ended; 503 if the log can't be read.
+    pub async fn still(&self, edge: &Edge) -> Result<Self, ApiError> {
+        who::still(edge, self).await
     }
 
     /// The session, for what is about it; a key has none.

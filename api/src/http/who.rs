@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     answer::ApiError,
-    caller::{Credential, KeyHolder},
+    caller::{Caller, Credential, KeyHolder},
     context::Acting,
     pages::{Door, PageSession},
     routes::{Access, RouteInfo},
@@ -101,6 +101,29 @@ async fn by_cookie(edge: &Edge, request: &ServiceRequest) -> Result<Known, ApiEr
     let known = (session.user_id, session.organization_id, Credential::Session(session.session_id));
     request.extensions_mut().insert(session);
     Ok(known)
+}
+
+/// The caller as the log has them now, for an answer that takes long: the session, the membership and
+/// the office may have ended since it began.
+///
+/// # Errors
+/// 401 if the session or the key has ended, or the membership; 503 if the log can't be read.
+pub(super) async fn still(edge: &Edge, caller: &Caller) -> Result<Caller, ApiError> {
+    match &caller.credential {
+        Credential::Session(session) => check_session(edge, *session, caller.user_id).await?,
+        Credential::ApiKey { id, .. } => {
+            if !edge.directory.api_key_is_active(*id).await? {
+                return Err(ApiError::unauthorized("this API key was revoked"));
+            }
+        }
+    }
+    let role = edge.directory.membership(caller.organization_id, caller.user_id).await?;
+    let is_operator = edge.directory.is_operator(caller.user_id).await?;
+    if role.is_none() && !is_operator {
+        return Err(no_longer_a_member());
+    }
+    let (is_member, role) = (role.is_some(), role.unwrap_or(Role::Viewer));
+    Ok(Caller { role, is_member, is_operator, ..caller.clone() })
 }
 
 /// `Bearer <token>`, `Bearer ak_…` or, as some clients send it, a bare `ak_…`.

@@ -1,5 +1,5 @@
 use annals_commands::identity::Identity;
-use annals_domain::kernel::{OrganizationId, Role, SessionId, UserId};
+use annals_domain::kernel::{ApiKeyId, OrganizationId, Role, SessionId, UserId};
 use async_trait::async_trait;
 
 use crate::http::{
@@ -36,6 +36,10 @@ impl Directory for IdentityDirectory {
             organization_id: access.organization_id,
             scopes: access.scopes.iter().map(|scope| scope.as_str().to_string()).collect(),
         }))
+    }
+
+    async fn api_key_is_active(&self, key: ApiKeyId) -> Result<bool, ApiError> {
+        Ok(self.identity.key_is_active(key).await?)
     }
 
     async fn is_operator(&self, user: UserId) -> Result<bool, ApiError> {

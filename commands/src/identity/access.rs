@@ -82,6 +82,15 @@ impl Identity {
         Ok(Some(KeyAccess { api_key_id, creator, organization_id, scopes: scopes.clone() }))
     }
 
+    /// Whether a key that was good still is: not revoked, its creator still there.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn key_is_active(&self, api_key_id: ApiKeyId) -> Result<bool, CommandError> {
+        let api_key = self.bus.load::<ApiKey>(api_key_id).await?.state;
+        Ok(api_key.is_active() && self.bus.load::<User>(api_key.user_id).await?.state.is_active())
+    }
+
     /// The call goes on even if this can't be noted.
     async fn note_use(&self, api_key: &ApiKey) {
         let context = Context {

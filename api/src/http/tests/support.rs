@@ -74,6 +74,10 @@ impl Directory for People {
         Ok(self.keys.get(key).cloned())
     }
 
+    async fn api_key_is_active(&self, key: ApiKeyId) -> Result<bool, ApiError> {
+        Ok(self.keys.values().any(|holder| holder.id == key))
+    }
+
     async fn is_operator(&self, _: UserId) -> Result<bool, ApiError> {
         Ok(self.operator)
     }

@@ -1,0 +1,5 @@
+//! Read models of the log itself.
+
+pub mod causation;
+
+pub use causation::Causation;

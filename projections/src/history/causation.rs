@@ -1,0 +1,82 @@
+//! Which events came of one request, and which were caused by which: numbers only.
+//!
+//! The log has no index for it, because each would slow every append; a read model is only as late
+//! as it is busy.
+
+use annals_eventstore::{Filter, RecordedEvent};
+use async_trait::async_trait;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::{Projection, ProjectionError};
+
+pub struct Causation;
+
+#[async_trait]
+impl Projection for Causation {
+    const NAME: &'static str = "causation";
+    const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["causation"];
+    const CREATE: &'static str = "
+        CREATE TABLE causation (
+            position bigint PRIMARY KEY,
+            correlation_id uuid NOT NULL,
+            causation_id uuid
+        )";
+    const INDEXES: &'static str = "
+        CREATE INDEX causation_by_correlation ON causation (correlation_id, position);
+        CREATE INDEX causation_by_cause ON causation (causation_id, position) WHERE causation_id IS NOT NULL";
+
+    fn filter(&self) -> Filter {
+        Filter::default()
+    }
+
+    async fn apply(
+        &self,
+        events: &[RecordedEvent],
+        tables: &mut PgConnection,
+    ) -> Result<(), ProjectionError> {
+        // An event that is upcast to several is one row of the log.
+        let rows = || events.iter().filter(|event| event.part == 0);
+        let positions: Vec<i64> = rows().map(|event| event.position.cast_signed()).collect();
+        let correlations: Vec<Uuid> = rows().map(|event| event.metadata.correlation_id).collect();
+        let causes: Vec<Option<Uuid>> = rows().map(|event| event.metadata.causation_id).collect();
+        sqlx::query("INSERT INTO causation SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[])")
+            .bind(positions)
+            .bind(correlations)
+            .bind(causes)
+            .execute(tables)
+            .await?;
+        Ok(())
+    }
+}
+
+/// The positions of the events of these requests, the oldest first, at most `limit`.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn correlated(pool: &PgPool, correlations: &[Uuid], limit: usize) -> Result<Vec<u64>, sqlx::Error> {
+    let positions: Vec<i64> = sqlx::query_scalar(
+        "SELECT position FROM read.causation_v1 WHERE correlation_id = ANY ($1) ORDER BY position LIMIT $2",
+    )
+    .bind(correlations)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    Ok(positions.into_iter().map(i64::cast_unsigned).collect())
+}
+
+/// The positions of the events whose commands these events caused, the oldest first, at most `limit`.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn caused(pool: &PgPool, causes: &[Uuid], limit: usize) -> Result<Vec<u64>, sqlx::Error> {
+    let positions: Vec<i64> = sqlx::query_scalar(
+        "SELECT position FROM read.causation_v1 WHERE causation_id = ANY ($1) ORDER BY position LIMIT $2",
+    )
+    .bind(causes)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    Ok(positions.into_iter().map(i64::cast_unsigned).collect())
+}
