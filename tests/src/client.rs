@@ -151,6 +151,27 @@ impl Api {
     }
 }
 
+impl Account {
+    /// Somebody else in this account's organization, with this role.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub async fn member(&self, role: &str) -> Api {
+        let email = format!("{role}@{}.example.org", self.organization_id);
+        let path = format!("agencies/{}/invite", self.organization_id);
+        let invited = self.api.post(&path, json!({"email": email, "role": role})).await;
+        let token = invited.expect(StatusCode::CREATED).text_at("/data/token");
+        let nobody = Api { token: None, ..self.api.clone() };
+        let body = json!({"email": email, "password": PASSWORD, "name": role});
+        let registered = nobody.post("auth/register", body).await.expect(StatusCode::CREATED);
+        let api = nobody.with_token(&registered.text_at("/data/accessToken"));
+        api.post("agencies/invitations/accept", json!({"token": token})).await.expect(StatusCode::OK);
+        let path = format!("agencies/{}/switch", self.organization_id);
+        let switched = api.post(&path, json!({})).await.expect(StatusCode::OK);
+        nobody.with_token(&switched.text_at("/data/accessToken"))
+    }
+}
+
 impl Answer {
     /// This answer, if it has the status.
     ///

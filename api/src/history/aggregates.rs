@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use annals_domain::{
     identity::{ApiKey, Organization, Session, User},
+    operations::{Operatorship, ProjectionControl, TimerControl},
     publishing::{Integration, Post, TagBook},
 };
 use annals_eventstore::{EventStore, LoadError, Opening, RecordedEvent, StreamId};
@@ -56,7 +57,18 @@ macro_rules! aggregates {
     };
 }
 
-aggregates![User, Session, Organization, ApiKey, Integration, Post, TagBook];
+aggregates![
+    User,
+    Session,
+    Organization,
+    ApiKey,
+    Integration,
+    Post,
+    TagBook,
+    Operatorship,
+    ProjectionControl,
+    TimerControl,
+];
 
 async fn fold_as<A: Aggregate>(
     store: &EventStore,

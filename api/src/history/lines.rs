@@ -98,8 +98,10 @@ async fn next_lines(
     *left -= page.events.len().min(*left);
     let mut lines = Vec::new();
     for event in &page.events {
-        let damaged =
-            |error: serde_json::Error| StoreError::Damaged { position: event.position, why: error.to_string() };
+        let damaged = |error: serde_json::Error| StoreError::Damaged {
+            position: event.position,
+            why: error.to_string(),
+        };
         lines.extend(line(event).map_err(damaged)?);
     }
     let next = page.next.filter(|_| *left > 0).map(|next| {

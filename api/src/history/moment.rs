@@ -18,7 +18,11 @@ impl std::str::FromStr for Moment {
     fn from_str(text: &str) -> Result<Self, NoMoment> {
         if let Ok(position) = text.parse() {
             // What Postgres can count.
-            return if i64::try_from(position).is_ok() { Ok(Self::Position(position)) } else { Err(NoMoment) };
+            return if i64::try_from(position).is_ok() {
+                Ok(Self::Position(position))
+            } else {
+                Err(NoMoment)
+            };
         }
         let time = DateTime::parse_from_rfc3339(text).map_err(|_| NoMoment)?;
         Ok(Self::Time(time.with_timezone(&Utc)))

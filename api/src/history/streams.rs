@@ -275,7 +275,9 @@ pub(super) async fn changes(
     let to = Moment::parse("to", query.to.as_deref());
     let (from, to) = match (from, to) {
         (Ok(from), Ok(to)) => (from, to),
-        (from, to) => return Err(ApiError::validation([from.err(), to.err()].into_iter().flatten().collect())),
+        (from, to) => {
+            return Err(ApiError::validation([from.err(), to.err()].into_iter().flatten().collect()));
+        }
     };
     let store = state.bus.store();
     let (from, to) = (until(store, from, 0).await?, until(store, to, u64::MAX).await?);

@@ -3,7 +3,7 @@
 use annals_tests::{Api, Method, Server, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{draft, feed_channel, in_seconds, later, member, now, until, write};
+use crate::support::{draft, feed_channel, in_seconds, later, now, until, write};
 
 /// Each route with a body that would be accepted.
 fn routes(post: &str, channel: &str) -> Vec<(Method, String, Value)> {
@@ -44,8 +44,8 @@ async fn each_role_may_what_it_may_and_strangers_see_nothing() {
     let ada = server.api().register("Ada").await;
     let channel = feed_channel(&ada.api, "News").await;
     let post = write(&ada.api, later("Ada's", &[&channel], &in_seconds(3_600))).await;
-    let viewer = member(&server, &ada, "viewer").await;
-    let user = member(&server, &ada, "user").await;
+    let viewer = ada.member("viewer").await;
+    let user = ada.member("user").await;
     let stranger = server.api().register("Eve").await.api;
 
     for (method, path, body) in routes(&post, &channel) {
@@ -86,8 +86,8 @@ async fn a_user_manages_their_own_posts_and_admins_everybodys() {
     let server = Server::start().await;
     let ada = server.api().register("Ada").await;
     let channel = feed_channel(&ada.api, "News").await;
-    let user = member(&server, &ada, "user").await;
-    let admin = member(&server, &ada, "admin").await;
+    let user = ada.member("user").await;
+    let admin = ada.member("admin").await;
     let own = write(&user, now("Mine", &[&channel])).await;
     until(&user, &own, "published").await;
     let draft_of_user = write(&user, draft("An idea")).await;

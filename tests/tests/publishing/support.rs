@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annals_tests::{Account, Answer, Api, PASSWORD, Server, StatusCode, eventually};
+use annals_tests::{Answer, Api, StatusCode, eventually};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -48,21 +48,6 @@ pub(crate) async fn until(api: &Api, post: &str, status: &str) -> Answer {
         (answer.status == StatusCode::OK && answer.at("/data/status") == status).then_some(answer)
     })
     .await
-}
-
-/// Somebody else in the owner's organization, with this role.
-pub(crate) async fn member(server: &Server, owner: &Account, role: &str) -> Api {
-    let email = format!("{role}@members.example.org");
-    let path = format!("agencies/{}/invite", owner.organization_id);
-    let invited = owner.api.post(&path, json!({"email": email, "role": role})).await;
-    let token = invited.expect(StatusCode::CREATED).text_at("/data/token");
-    let body = json!({"email": email, "password": PASSWORD, "name": role});
-    let registered = server.api().post("auth/register", body).await.expect(StatusCode::CREATED);
-    let api = server.api().with_token(&registered.text_at("/data/accessToken"));
-    api.post("agencies/invitations/accept", json!({"token": token})).await.expect(StatusCode::OK);
-    let path = format!("agencies/{}/switch", owner.organization_id);
-    let switched = api.post(&path, json!({})).await.expect(StatusCode::OK);
-    server.api().with_token(&switched.text_at("/data/accessToken"))
 }
 
 /// The ids of a list's rows.

@@ -1,0 +1,4 @@
+//! The past over HTTP: what auditors, the operator and nobody else see of it.
+
+mod events;
+mod streams;
