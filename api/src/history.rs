@@ -3,6 +3,7 @@
 //! | routes | file |
 //! |---|---|
 //! | `events`, `events/{position}` | `events.rs`, as lines of JSON `lines.rs` |
+//! | `events/{position}/open` | `open.rs` |
 //! | `streams/{type}/{id}`, `…/state`, `…/difference` | `streams.rs` |
 //!
 //! Who asks sees what [`Scope`] lets through, and nothing that is sealed. The functions beneath the
@@ -14,11 +15,13 @@ pub mod difference;
 pub mod events;
 pub mod lines;
 mod moment;
+mod open;
 pub mod query;
 mod scope;
 pub mod streams;
 mod view;
 
+use actix_web::http::Method;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 
 pub use moment::{Moment, NoMoment};
@@ -28,7 +31,10 @@ pub use view::{Doer, EventView};
 use crate::http::{Access, Routes};
 
 /// The write side.
-pub fn commands(_routes: &mut Routes) {}
+pub fn commands(routes: &mut Routes) {
+    let open = Access::Right(RESOURCE, "open");
+    routes.command(Method::POST, "/events/{position}/open", open, open::open);
+}
 
 /// The read side.
 pub fn queries(routes: &mut Routes) {
@@ -42,7 +48,7 @@ pub fn queries(routes: &mut Routes) {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(events::list, events::show, streams::show, streams::state, streams::changes),
+    paths(events::list, events::show, open::open, streams::show, streams::state, streams::changes),
     tags((name = "history", description = "What happened, for auditors: the log itself, sealed values erased")),
 )]
 struct Documented;

@@ -9,7 +9,9 @@
 //! | [`ProjectionControl`] `operations.projection` | the read model's name | rebuilds, parked keys |
 //! | [`TimerControl`] `operations.timer` | the timer's id | tried again, cancelled |
 //! | [`Operatorship`] `operations.operator` | the user's id | who may use these tools, and why |
+//! | [`Disclosure`] `operations.personal_data` | the opened event's id | who opened personal data, and why |
 
+pub mod disclosure;
 pub mod operator;
 pub mod projection;
 mod reason;
@@ -18,6 +20,7 @@ pub mod timer;
 #[cfg(test)]
 mod samples;
 
+pub use disclosure::{Disclosure, DisclosureCommand, DisclosureError, DisclosureEvent};
 pub use operator::{GrantedBy, Operatorship, OperatorshipCommand, OperatorshipError, OperatorshipEvent};
 pub use projection::{
     Build, EventsPerSecond, ProjectionControl, ProjectionControlCommand, ProjectionControlError,

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use annals_domain::{
     identity::{ApiKey, Organization, Session, User},
-    operations::{Operatorship, ProjectionControl, TimerControl},
+    operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
     publishing::{Integration, Post, TagBook},
 };
 use annals_eventstore::{EventStore, LoadError, Opening, RecordedEvent, StreamId};
@@ -68,6 +68,7 @@ aggregates![
     Operatorship,
     ProjectionControl,
     TimerControl,
+    Disclosure,
 ];
 
 async fn fold_as<A: Aggregate>(

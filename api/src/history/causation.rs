@@ -31,7 +31,6 @@ pub struct Tree {
 /// A command that did something.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(no_recursion)]
 pub struct CommandNode {
     pub command: String,
     pub actor: Doer,
@@ -58,6 +57,7 @@ pub struct EventNode {
     pub sequence: u64,
     #[serde(rename = "type")]
     pub event_type: String,
+    #[schema(no_recursion)]
     pub caused: Vec<CommandNode>,
 }
 

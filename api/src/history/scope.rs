@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use annals_domain::{identity::Organization, kernel::OrganizationId};
 use annals_eventstore::{OfOrganization, RecordedEvent};
 use cqrs_es::Aggregate as _;
+use uuid::Uuid;
 
 use crate::http::{ApiError, Caller};
 
@@ -44,6 +45,14 @@ impl Scope {
             Self::Everything => None,
             Self::Organization(id) => Some(of_organization(*id)),
         }
+    }
+}
+
+/// Whose event it is, if it is an organization's: see [`OfOrganization`].
+pub fn organization_of(event: &RecordedEvent) -> Option<Uuid> {
+    match event.stream.aggregate_type == Organization::TYPE {
+        true => event.stream.aggregate_id.parse().ok(),
+        false => event.metadata.organization_id,
     }
 }
 

@@ -50,6 +50,11 @@ fn operators() -> Vec<OperatorshipEvent> {
     ]
 }
 
+fn disclosures() -> Vec<DisclosureEvent> {
+    let subjects = vec![crate::kernel::UserId::default().into()];
+    vec![DisclosureEvent::Opened { position: 41, subjects, reason: reason() }]
+}
+
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples/operations")
 }
@@ -80,15 +85,20 @@ fn events_stand_as_committed() {
     check(&projections(), ProjectionControlEvent::TYPES);
     check(&timers(), TimerControlEvent::TYPES);
     check(&operators(), OperatorshipEvent::TYPES);
+    check(&disclosures(), DisclosureEvent::TYPES);
 }
 
 #[test]
 fn every_committed_sample_is_of_an_event_that_there_is() {
-    let types: BTreeSet<&str> =
-        [ProjectionControlEvent::TYPES, TimerControlEvent::TYPES, OperatorshipEvent::TYPES]
-            .concat()
-            .into_iter()
-            .collect();
+    let types: BTreeSet<&str> = [
+        ProjectionControlEvent::TYPES,
+        TimerControlEvent::TYPES,
+        OperatorshipEvent::TYPES,
+        DisclosureEvent::TYPES,
+    ]
+    .concat()
+    .into_iter()
+    .collect();
     for entry in std::fs::read_dir(folder()).expect("is there") {
         let name = entry.expect("is read").file_name().to_string_lossy().into_owned();
         let of = name.rsplit_once(".v").map(|(event_type, _)| event_type);
