@@ -49,7 +49,7 @@ impl Scope {
 }
 
 /// Whose event it is, if it is an organization's: see [`OfOrganization`].
-pub fn organization_of(event: &RecordedEvent) -> Option<Uuid> {
+pub(super) fn organization_of(event: &RecordedEvent) -> Option<Uuid> {
     match event.stream.aggregate_type == Organization::TYPE {
         true => event.stream.aggregate_id.parse().ok(),
         false => event.metadata.organization_id,

@@ -1,5 +1,7 @@
 //! An event as it is shown: decoded, what is sealed erased.
 
+use std::sync::Arc;
+
 use annals_eventstore::{ActorKind, RecordedEvent, Source};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -83,7 +85,7 @@ impl From<RecordedEvent> for EventView {
             organization_id: metadata.organization_id,
             request_id: metadata.request_id,
             trace_parent: metadata.trace_parent,
-            client: metadata.client,
+            client: metadata.client.map(Arc::unwrap_or_clone),
             data: payload,
         }
     }
