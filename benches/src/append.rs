@@ -10,6 +10,7 @@ use annals_eventstore::testing::PrivatePostgres;
 use anyhow::Context;
 use sqlx::{Connection, Executor, PgConnection};
 
+pub(crate) use self::postgres_es::TABLE as POSTGRES_ES_TABLE;
 use crate::figures::Figures;
 
 #[derive(clap::Args)]
@@ -117,7 +118,7 @@ fn report(writers: usize, level: Level) -> Option<String> {
     Some(format!("append {line}"))
 }
 
-async fn checkpoint(postgres: &PrivatePostgres) -> anyhow::Result<()> {
+pub(crate) async fn checkpoint(postgres: &PrivatePostgres) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(&postgres.url()).await?;
     connection.execute("CHECKPOINT").await.context("a superuser may checkpoint")?;
     connection.close().await?;
@@ -125,7 +126,7 @@ async fn checkpoint(postgres: &PrivatePostgres) -> anyhow::Result<()> {
 }
 
 /// A database of a contender's own.
-async fn database(postgres: &PrivatePostgres, name: &str) -> anyhow::Result<String> {
+pub(crate) async fn database(postgres: &PrivatePostgres, name: &str) -> anyhow::Result<String> {
     let mut connection = PgConnection::connect(&postgres.url()).await?;
     connection.execute(format!("CREATE DATABASE {name}").as_str()).await?;
     connection.close().await?;

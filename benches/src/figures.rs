@@ -45,3 +45,13 @@ impl std::fmt::Display for Figures {
         )
     }
 }
+
+pub(crate) fn per_second(events: u64, took: Duration) -> f64 {
+    events as f64 / took.as_secs_f64()
+}
+
+/// The middle one of several rates.
+pub(crate) fn middle(mut rates: Vec<f64>) -> Option<f64> {
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied()
+}

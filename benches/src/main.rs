@@ -1,11 +1,12 @@
 //! Benchmarks beside peers, on a Postgres of their own with `fsync` on.
 //!
-//! `scripts/bench append` builds and runs this.
+//! `scripts/bench append` and `scripts/bench rebuild` build and run this.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod append;
 mod figures;
+mod rebuild;
 
 use clap::{Parser, Subcommand};
 
@@ -24,11 +25,14 @@ struct Arguments {
 enum Bench {
     /// Appends per second: this log with all it does, stock postgres-es, and pgbench one-row inserts.
     Append(append::Options),
+    /// Events per second of a read model that is built again, beside COPY and QueryReplay.
+    Rebuild(rebuild::Options),
 }
 
 #[tokio::main(flavor = "multi_thread")]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
         Bench::Append(options) => append::run(options).await,
+        Bench::Rebuild(options) => rebuild::run(options).await,
     }
 }

@@ -40,6 +40,18 @@ pub enum Source {
     Worker,
 }
 
+impl Source {
+    /// As it stands in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Web => "WEB",
+            Self::Api => "API",
+            Self::Mcp => "MCP",
+            Self::Worker => "WORKER",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
@@ -50,6 +62,19 @@ pub enum ActorKind {
     /// The installation's own command line.
     Operator,
     Anonymous,
+}
+
+impl ActorKind {
+    /// As it stands in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::ApiKey => "api_key",
+            Self::Process => "process",
+            Self::Operator => "operator",
+            Self::Anonymous => "anonymous",
+        }
+    }
 }
 
 /// Who did it.

@@ -13,6 +13,7 @@ mod history;
 mod keyring;
 mod load;
 pub mod notary;
+mod page;
 mod prepare;
 mod read;
 mod seal;
@@ -24,6 +25,7 @@ mod stored;
 mod subscribe;
 #[doc(hidden)]
 pub mod testing;
+mod unparsed;
 
 pub use append::{
     Append, AppendError, Assert, Claim, ClaimKey, Expected, Idempotency, IdempotencyRef, NewEvent, Receipt,
@@ -37,3 +39,4 @@ pub use seal::{KeyringError, MasterKey, Opening};
 pub use store::{EventStore, StoreError, StoreOptions};
 pub use stored::{StoredBatch, StoredEvents};
 pub use subscribe::{Batch, Filter, Subscription};
+pub use unparsed::{DecodeError, MetadataNeeds, UnparsedEvent};

@@ -15,13 +15,13 @@ use tokio::{
 
 use crate::{
     Append, AppendError, ClaimKey, Filter, IdempotencyRef, KeyringError, LoadError, Loaded, MasterKey,
-    Opening, Receipt, RecordedEvent, SnapshotPolicy, StoredEvent, StoredEvents, StreamId, Subscription,
-    Upcaster,
+    MetadataNeeds, Opening, Receipt, RecordedEvent, SnapshotPolicy, StoredEvent, StoredEvents, StreamId,
+    Subscription, UnparsedEvent, Upcaster,
     aggregates::Aggregates,
     commit::{self, Queue, Refusal, Waiting},
     follow::{self, Follower},
     keyring::Keyring,
-    load, prepare, read,
+    load, page, prepare, read,
     shared::Shared,
     stored,
 };
@@ -265,6 +265,18 @@ impl EventStore {
         opening: Opening,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
         Ok(read::open(&self.inner.shared, events, opening).await?.0)
+    }
+
+    /// The same for projectors: a damaged event comes too, and says so when it is decoded.
+    ///
+    /// # Errors
+    /// If the key ring can't be read.
+    pub async fn open_unparsed(
+        &self,
+        events: Vec<StoredEvent>,
+        opening: Opening,
+    ) -> Result<Vec<UnparsedEvent>, StoreError> {
+        page::open(&self.inner.shared, events, opening, MetadataNeeds::Everything).await
     }
 
     /// Everything after `after_position` that the filter lets through: first what is there, then what comes.

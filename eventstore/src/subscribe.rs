@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::{Opening, RecordedEvent, StoreError, StoredEvent, read, shared::Shared};
+use crate::{
+    MetadataNeeds, Opening, RecordedEvent, StoreError, StoredEvent, UnparsedEvent, page, read, shared::Shared,
+};
 
 /// How many positions one query looks through: bounds it where few events match.
 const WINDOW_POSITIONS: u64 = 20_000;
@@ -38,8 +40,8 @@ pub struct Subscription {
 
 /// What a subscription gives at once, in order of position.
 #[derive(Debug)]
-pub struct Batch {
-    pub events: Vec<RecordedEvent>,
+pub struct Batch<E = RecordedEvent> {
+    pub events: Vec<E>,
     /// Everything up to here was seen, matching or not: the next checkpoint.
     pub position: u64,
 }
@@ -63,10 +65,7 @@ impl Subscription {
     pub async fn next(&mut self, max: usize) -> Result<Batch, StoreError> {
         let max = max.clamp(1, PAGE_EVENTS_MAX);
         let position = self.position;
-        let head = match self.head.wait_for(|head| *head > position).await {
-            Ok(head) => *head,
-            Err(_) => return Err(StoreError::Database(sqlx::Error::PoolClosed)),
-        };
+        let head = self.head_past(position).await?;
         let (events, reached) = match self.shared.follower.recent_after(position, &self.filter, max) {
             Some((events, reached)) => {
                 (read::open(&self.shared, events.iter().map(AsRef::as_ref), self.opening).await?.0, reached)
@@ -83,5 +82,44 @@ impl Subscription {
         // Only now, after the last await: a `next` that is dropped half way skips nothing.
         self.position = reached;
         Ok(Batch { events, position: reached })
+    }
+
+    /// The same for projectors: parsed only as far as they ask, and bounded in bytes too. A damaged
+    /// event comes like any other, and says so when it is decoded.
+    ///
+    /// # Errors
+    /// If the database does not answer: ask again, nothing is skipped.
+    pub async fn next_unparsed(
+        &mut self,
+        max: usize,
+        needs: MetadataNeeds,
+    ) -> Result<Batch<UnparsedEvent>, StoreError> {
+        let max = max.clamp(1, PAGE_EVENTS_MAX);
+        let needs = page::needs_of(&self.shared, needs);
+        let position = self.position;
+        let head = self.head_past(position).await?;
+        let (stored, reached) = match self.shared.follower.recent_after(position, &self.filter, max) {
+            Some((events, reached)) => {
+                (events.iter().map(|event| StoredEvent::clone(event)).collect(), reached)
+            }
+            None => {
+                let up_to = head.min(position + WINDOW_POSITIONS);
+                let page = page::read(&self.shared.pool, position, up_to, &self.filter, max, needs).await?;
+                let last = page.events.last().filter(|_| page.is_full);
+                let reached = last.map_or(up_to, |event| event.position);
+                (page.events, reached)
+            }
+        };
+        let events = page::open(&self.shared, stored, self.opening, needs).await?;
+        self.position = reached;
+        Ok(Batch { events, position: reached })
+    }
+
+    /// Waits until the log's head is past a position.
+    async fn head_past(&mut self, position: u64) -> Result<u64, StoreError> {
+        match self.head.wait_for(|head| *head > position).await {
+            Ok(head) => Ok(*head),
+            Err(_) => Err(StoreError::Database(sqlx::Error::PoolClosed)),
+        }
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! How to write a read model, what its versions and generations are and what an admin can do is in
 //! `docs/read-models.md`. The rooms: [`model`] names things, `tables` keeps the books, `lock` and
-//! `leader` decide who writes, `generation` follows the log into one set of tables, `batch` writes,
+//! `leader` decide who writes, `generation` follows the log into one set of tables, `pages` reads, `batch` and [`CopyIn`] write,
 //! `pace` holds a build back, `takeover` swaps the views, `housekeeping` clears away, [`Reader`] waits, and
 //! `admin` repairs: `status` says how it is, `control` guides builds, `parked` and `replay` are about what failed.
 
 mod admin;
 mod batch;
 mod control;
+mod copy;
 mod failure;
 mod generation;
 mod housekeeping;
@@ -17,24 +18,28 @@ pub(crate) mod lock;
 mod metrics;
 mod model;
 mod pace;
+mod pages;
 mod parked;
 mod projector;
 mod reader;
 mod replay;
+mod rows;
 mod status;
 mod tables;
 mod takeover;
 
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_eventstore::{DecodeError, Filter, Metadata, MetadataNeeds, UnparsedEvent};
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
 pub use admin::{Admin, AdminError, request_rebuild};
 pub use control::UnderWay;
+pub use copy::{CopyIn, CopyRow};
 pub use parked::{ParkedEvent, ParkedKey};
 pub use projector::{Projector, ProjectorOptions};
 pub use reader::{Applied, ReadError, Reader};
 pub use replay::Replayed;
+pub use rows::{Rows, TableRow};
 pub use status::{GenerationState, GenerationStatus};
 
 /// A read model: its tables and how events change them. One file each, with its queries.
@@ -56,8 +61,13 @@ pub trait Projection: Send + Sync + 'static {
 
     fn filter(&self) -> Filter;
 
+    /// What [`Projection::apply`] looks at of the events' metadata. Builds read the less the faster.
+    fn metadata(&self) -> MetadataNeeds {
+        MetadataNeeds::Everything
+    }
+
     /// The key that parks together: what follows on a parked key waits with it. By default the stream.
-    fn key(&self, event: &RecordedEvent) -> String {
+    fn key(&self, event: &UnparsedEvent) -> String {
         event.stream.to_string()
     }
 
@@ -65,7 +75,7 @@ pub trait Projection: Send + Sync + 'static {
     ///
     /// Such an event does not wait behind a parked key: it is applied when it comes, and once more in
     /// its order when the key is replayed. So applying it twice must be harmless.
-    fn purges(&self, _event: &RecordedEvent) -> bool {
+    fn purges(&self, _event: &UnparsedEvent) -> bool {
         false
     }
 
@@ -76,7 +86,7 @@ pub trait Projection: Send + Sync + 'static {
     /// [`ProjectionError::Event`] blames one event (it is then isolated and parked);
     /// [`ProjectionError::Database`] is tried again for ever, unless it is one that the same event
     /// would meet again (a constraint, a value out of range): that blames the event too.
-    async fn apply(&self, events: &[RecordedEvent], tables: &mut PgConnection)
+    async fn apply(&self, events: &[UnparsedEvent], tables: &mut PgConnection)
     -> Result<(), ProjectionError>;
 }
 
@@ -96,7 +106,7 @@ pub enum ProjectionError {
 }
 
 impl ProjectionError {
-    pub fn event(event: &RecordedEvent, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn event(event: &UnparsedEvent, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Event { position: event.position, source: source.into() }
     }
 }
@@ -105,17 +115,29 @@ impl ProjectionError {
 ///
 /// # Errors
 /// [`ProjectionError::Event`].
-pub fn decode<E: serde::de::DeserializeOwned>(event: &RecordedEvent) -> Result<E, ProjectionError> {
+pub fn decode<E: serde::de::DeserializeOwned>(event: &UnparsedEvent) -> Result<E, ProjectionError> {
     event.decode().map_err(|error| ProjectionError::event(event, error))
+}
+
+/// How an event came to be, blaming the event if that does not read.
+///
+/// # Errors
+/// [`ProjectionError::Event`].
+pub fn metadata(event: &UnparsedEvent) -> Result<Metadata, ProjectionError> {
+    event.metadata().map_err(|error: DecodeError| ProjectionError::event(event, error))
 }
 
 /// The stream's id as a uuid, blaming the event if it is none.
 ///
 /// # Errors
 /// [`ProjectionError::Event`].
-pub fn stream_id(event: &RecordedEvent) -> Result<uuid::Uuid, ProjectionError> {
+pub fn stream_id(event: &UnparsedEvent) -> Result<uuid::Uuid, ProjectionError> {
     event.stream.aggregate_id.parse().map_err(|error: uuid::Error| ProjectionError::event(event, error))
 }
+
+/// After folding so many events, a projector lets others run: a build's page would hold a thread for
+/// a good part of a second.
+pub const EVENTS_IN_A_ROW: usize = 256;
 
 /// A position as Postgres keeps it.
 fn signed(position: u64) -> i64 {

@@ -14,7 +14,7 @@ use annals_commands::{
 };
 use annals_domain::kernel::Role;
 use annals_eventstore::{
-    EventStore, Filter, RecordedEvent, StoreOptions,
+    EventStore, Filter, StoreOptions, UnparsedEvent,
     notary::{Notary, NotaryKey},
     testing::{self, TestDatabase},
 };
@@ -143,7 +143,7 @@ impl Projection for Counted {
 
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
         for event in events {

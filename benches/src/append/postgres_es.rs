@@ -21,7 +21,7 @@ use crate::figures::Figures;
 const CONNECTIONS_MAX: u32 = 64;
 
 /// Its own table, from its own `init.sql`.
-const TABLE: &str = "CREATE TABLE events
+pub(crate) const TABLE: &str = "CREATE TABLE events
 (
     aggregate_type text                         NOT NULL,
     aggregate_id   text                         NOT NULL,

@@ -1,16 +1,16 @@
 //! A user's API keys, without the keys.
 
-use annals_domain::identity::{ApiKeyEvent, ApiKeyName, Scope};
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_domain::identity::ApiKeyEvent;
+use annals_eventstore::{Filter, MetadataNeeds, UnparsedEvent};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{API_KEY, USER, USER_DELETED, events};
+use super::{API_KEY, USER_DELETED, events};
 use crate::{
     Projection, ProjectionError, ReadError, Reader,
-    runtime::{decode, stream_id},
+    runtime::{CopyRow, EVENTS_IN_A_ROW, Rows, TableRow, decode, stream_id},
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,62 +39,76 @@ impl Projection for ApiKeys {
         events(ApiKeyEvent::TYPES.iter().copied().chain([USER_DELETED]))
     }
 
-    fn purges(&self, event: &RecordedEvent) -> bool {
+    fn metadata(&self) -> MetadataNeeds {
+        MetadataNeeds::Nothing
+    }
+
+    fn purges(&self, event: &UnparsedEvent) -> bool {
         event.event_type == USER_DELETED
     }
 
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
-        for event in events {
-            match event.stream.aggregate_type.as_ref() {
-                API_KEY => apply_key(event, tables).await?,
-                // The only event of users that the filter lets through.
-                USER => {
-                    sqlx::query("delete from api_keys where user_id = $1")
-                        .bind(stream_id(event)?)
-                        .execute(&mut *tables)
-                        .await?;
-                }
-                _ => {}
+        // What happens to a user changes rows that are not in the batch: it divides it.
+        for run in events.chunk_by(|one, next| is_of_key(one) == is_of_key(next)) {
+            if run.first().is_some_and(is_of_key) {
+                apply_keys(run, tables).await?;
+                continue;
             }
+            // The only event of users that the filter lets through is that one is deleted.
+            let users = run.iter().map(stream_id).collect::<Result<Vec<_>, _>>()?;
+            sqlx::query("delete from api_keys where user_id = any ($1)")
+                .bind(users)
+                .execute(&mut *tables)
+                .await?;
         }
         Ok(())
     }
 }
 
-async fn apply_key(event: &RecordedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
+fn is_of_key(event: &UnparsedEvent) -> bool {
+    event.stream.aggregate_type == API_KEY
+}
+
+async fn apply_keys(events: &[UnparsedEvent], tables: &mut PgConnection) -> Result<(), ProjectionError> {
+    let ids = events.iter().map(stream_id).collect::<Result<_, _>>()?;
+    let mut keys = Rows::<ApiKeyRow>::load(ids, tables).await?;
+    for (nth, event) in events.iter().enumerate() {
+        apply_key(&mut keys, event)?;
+        if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(keys.store(tables).await?)
+}
+
+fn apply_key(keys: &mut Rows<ApiKeyRow>, event: &UnparsedEvent) -> Result<(), ProjectionError> {
     let id = stream_id(event)?;
     match decode::<ApiKeyEvent>(event)? {
-        ApiKeyEvent::Created { user_id, organization_id, name, scopes, .. } => {
-            sqlx::query(
-                "insert into api_keys (id, user_id, organization_id, name, scopes, created_at) \
-                 values ($1, $2, $3, $4, $5, $6)",
-            )
-            .bind(id)
-            .bind(user_id.uuid())
-            .bind(organization_id.uuid())
-            .bind(name.get().map(ApiKeyName::as_str))
-            .bind(scopes.iter().map(Scope::as_str).collect::<Vec<_>>())
-            .bind(event.recorded_at)
-            .execute(tables)
-            .await?;
-        }
+        ApiKeyEvent::Created { user_id, organization_id, name, scopes, .. } => keys.put(ApiKeyRow {
+            id,
+            user_id: user_id.uuid(),
+            organization_id: organization_id.uuid(),
+            name: name.get().map(|name| name.as_str().to_string()),
+            scopes: scopes.iter().map(|scope| scope.as_str().to_string()).collect(),
+            is_active: true,
+            created_at: event.recorded_at,
+            last_used_at: None,
+            revoked_at: None,
+        }),
         ApiKeyEvent::Used { at } => {
-            sqlx::query("update api_keys set last_used_at = $2 where id = $1")
-                .bind(id)
-                .bind(at)
-                .execute(tables)
-                .await?;
+            if let Some(key) = keys.get_mut(id) {
+                key.last_used_at = Some(at);
+            }
         }
         ApiKeyEvent::Revoked => {
-            sqlx::query("update api_keys set is_active = false, revoked_at = $2 where id = $1")
-                .bind(id)
-                .bind(event.recorded_at)
-                .execute(tables)
-                .await?;
+            if let Some(key) = keys.get_mut(id) {
+                key.is_active = false;
+                key.revoked_at = Some(event.recorded_at);
+            }
         }
     }
     Ok(())
@@ -112,6 +126,37 @@ pub struct ApiKeyRow {
     pub created_at: DateTime<Utc>,
     pub last_used_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl TableRow for ApiKeyRow {
+    const TABLE: &'static str = "api_keys";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "user_id",
+        "organization_id",
+        "name",
+        "scopes",
+        "is_active",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+    ];
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn fill(&self, row: &mut CopyRow<'_>) -> Result<(), sqlx::Error> {
+        row.value(self.id)?;
+        row.value(self.user_id)?;
+        row.value(self.organization_id)?;
+        row.value(self.name.as_deref())?;
+        row.value(self.scopes.as_slice())?;
+        row.value(self.is_active)?;
+        row.value(self.created_at)?;
+        row.value(self.last_used_at)?;
+        row.value(self.revoked_at)
+    }
 }
 
 /// How many keys are listed at most: the active ones first, of each the newest first.

@@ -6,7 +6,7 @@ use annals_domain::{
     identity::{OrganizationEvent, OrganizationSettings},
     kernel::{EmailAddress, Role, UserId},
 };
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_eventstore::{Filter, MetadataNeeds, UnparsedEvent};
 use async_trait::async_trait;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -76,13 +76,17 @@ impl Projection for Organizations {
         events(OrganizationEvent::TYPES.iter().copied().chain([USER_DELETED]))
     }
 
-    fn purges(&self, event: &RecordedEvent) -> bool {
+    fn metadata(&self) -> MetadataNeeds {
+        MetadataNeeds::Nothing
+    }
+
+    fn purges(&self, event: &UnparsedEvent) -> bool {
         PURGING.contains(&event.event_type.as_str())
     }
 
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
         for event in events {
@@ -102,7 +106,7 @@ impl Projection for Organizations {
     }
 }
 
-async fn apply_organization(event: &RecordedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
+async fn apply_organization(event: &UnparsedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
     let id = stream_id(event)?;
     match decode::<OrganizationEvent>(event)? {
         OrganizationEvent::Created { settings, owner, .. } => {
@@ -168,7 +172,7 @@ async fn apply_organization(event: &RecordedEvent, tables: &mut PgConnection) ->
 }
 
 async fn create(
-    event: &RecordedEvent,
+    event: &UnparsedEvent,
     tables: &mut PgConnection,
     id: Uuid,
     settings: &OrganizationSettings,
@@ -188,7 +192,7 @@ async fn create(
 }
 
 async fn join(
-    event: &RecordedEvent,
+    event: &UnparsedEvent,
     tables: &mut PgConnection,
     id: Uuid,
     user: UserId,
@@ -223,7 +227,7 @@ async fn drop_invitation(tables: &mut PgConnection, id: Uuid) -> Result<(), sqlx
     Ok(())
 }
 
-async fn close(event: &RecordedEvent, tables: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
+async fn close(event: &UnparsedEvent, tables: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query("delete from members where organization_id = $1").bind(id).execute(&mut *tables).await?;
     sqlx::query("delete from invitations where organization_id = $1").bind(id).execute(&mut *tables).await?;
     sqlx::query("update organizations set closed_at = $2 where id = $1")

@@ -1,16 +1,16 @@
 //! Where a user is signed in.
 
 use annals_domain::identity::{SessionEvent, UserEvent};
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_eventstore::{Filter, UnparsedEvent};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{SESSION, USER, USER_DELETED, events};
+use super::{SESSION, USER_DELETED, events};
 use crate::{
     Projection, ProjectionError, ReadError, Reader,
-    runtime::{decode, stream_id},
+    runtime::{CopyRow, EVENTS_IN_A_ROW, Rows, TableRow, decode, metadata, stream_id},
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,77 +41,86 @@ impl Projection for Sessions {
         events(SessionEvent::TYPES.iter().copied().chain(of_users))
     }
 
-    fn purges(&self, event: &RecordedEvent) -> bool {
+    fn purges(&self, event: &UnparsedEvent) -> bool {
         event.event_type == USER_DELETED
     }
 
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
-        for event in events {
-            match event.stream.aggregate_type.as_ref() {
-                SESSION => apply_session(event, tables).await?,
-                USER => apply_user(event, tables).await?,
-                _ => {}
+        // What happens to a user changes rows that are not in the batch: it divides it.
+        for run in events.chunk_by(|one, next| is_of_session(one) == is_of_session(next)) {
+            if run.first().is_some_and(is_of_session) {
+                apply_sessions(run, tables).await?;
+                continue;
+            }
+            for event in run {
+                apply_user(event, tables).await?;
             }
         }
         Ok(())
     }
 }
 
-async fn apply_session(event: &RecordedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
-    let id = stream_id(event)?;
-    let client = event.metadata.client_info();
-    let (ip, user_agent) = client.map(|client| (client.ip, client.user_agent)).unwrap_or_default();
-    match decode::<SessionEvent>(event)? {
-        SessionEvent::Opened { user_id, organization_id, expires_at, .. } => {
-            sqlx::query(
-                "insert into sessions (id, user_id, organization_id, ip, user_agent, opened_at, last_used_at, \
-                 expires_at) values ($1, $2, $3, $4, $5, $6, $6, $7)",
-            )
-            .bind(id)
-            .bind(user_id.uuid())
-            .bind(organization_id.uuid())
-            .bind(ip)
-            .bind(user_agent)
-            .bind(event.recorded_at)
-            .bind(expires_at)
-            .execute(tables)
-            .await?;
+fn is_of_session(event: &UnparsedEvent) -> bool {
+    event.stream.aggregate_type == SESSION
+}
+
+async fn apply_sessions(events: &[UnparsedEvent], tables: &mut PgConnection) -> Result<(), ProjectionError> {
+    let ids = events.iter().map(stream_id).collect::<Result<_, _>>()?;
+    let mut sessions = Rows::<SessionRow>::load(ids, tables).await?;
+    for (nth, event) in events.iter().enumerate() {
+        apply_session(&mut sessions, event)?;
+        if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
+            tokio::task::yield_now().await;
         }
+    }
+    Ok(sessions.store(tables).await?)
+}
+
+fn apply_session(sessions: &mut Rows<SessionRow>, event: &UnparsedEvent) -> Result<(), ProjectionError> {
+    let id = stream_id(event)?;
+    let decoded: SessionEvent = decode(event)?;
+    if let SessionEvent::Opened { user_id, organization_id, expires_at, .. } = decoded {
+        let (ip, user_agent) = client(event)?;
+        sessions.put(SessionRow {
+            id,
+            user_id: user_id.uuid(),
+            organization_id: organization_id.uuid(),
+            ip,
+            user_agent,
+            opened_at: event.recorded_at,
+            last_used_at: event.recorded_at,
+            expires_at,
+            revoked_at: None,
+        });
+        return Ok(());
+    }
+    let Some(session) = sessions.get_mut(id) else { return Ok(()) };
+    match decoded {
+        SessionEvent::Opened { .. } => {}
         SessionEvent::Refreshed { expires_at, .. } => {
-            sqlx::query(
-                "update sessions set expires_at = $2, last_used_at = $3, ip = $4, user_agent = $5 where id = $1",
-            )
-            .bind(id)
-            .bind(expires_at)
-            .bind(event.recorded_at)
-            .bind(ip)
-            .bind(user_agent)
-            .execute(tables)
-            .await?;
+            session.expires_at = expires_at;
+            session.last_used_at = event.recorded_at;
+            (session.ip, session.user_agent) = client(event)?;
         }
         SessionEvent::OrganizationSwitched { organization_id } => {
-            sqlx::query("update sessions set organization_id = $2 where id = $1")
-                .bind(id)
-                .bind(organization_id.uuid())
-                .execute(tables)
-                .await?;
+            session.organization_id = organization_id.uuid();
         }
-        SessionEvent::Revoked { .. } => {
-            sqlx::query("update sessions set revoked_at = $2 where id = $1")
-                .bind(id)
-                .bind(event.recorded_at)
-                .execute(tables)
-                .await?;
-        }
+        SessionEvent::Revoked { .. } => session.revoked_at = Some(event.recorded_at),
     }
     Ok(())
 }
 
-async fn apply_user(event: &RecordedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
+/// From where, unless that is forgotten.
+fn client(event: &UnparsedEvent) -> Result<(Option<String>, Option<String>), ProjectionError> {
+    let client = metadata(event)?.client_info();
+    Ok(client.map(|client| (client.ip, client.user_agent)).unwrap_or_default())
+}
+
+async fn apply_user(event: &UnparsedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
     let user = stream_id(event)?;
     match decode::<UserEvent>(event)? {
         UserEvent::PasswordChanged { kept_session, .. } | UserEvent::SessionsRevoked { kept_session, .. } => {
@@ -145,6 +154,37 @@ pub struct SessionRow {
     pub last_used_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub revoked_at: Option<DateTime<Utc>>,
+}
+
+impl TableRow for SessionRow {
+    const TABLE: &'static str = "sessions";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "user_id",
+        "organization_id",
+        "ip",
+        "user_agent",
+        "opened_at",
+        "last_used_at",
+        "expires_at",
+        "revoked_at",
+    ];
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn fill(&self, row: &mut CopyRow<'_>) -> Result<(), sqlx::Error> {
+        row.value(self.id)?;
+        row.value(self.user_id)?;
+        row.value(self.organization_id)?;
+        row.value(self.ip.as_deref())?;
+        row.value(self.user_agent.as_deref())?;
+        row.value(self.opened_at)?;
+        row.value(self.last_used_at)?;
+        row.value(self.expires_at)?;
+        row.value(self.revoked_at)
+    }
 }
 
 /// How many sessions are listed at most, the last used first.

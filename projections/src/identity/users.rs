@@ -4,7 +4,7 @@ use annals_domain::{
     identity::{Profile, UserEvent, UserSettings},
     kernel::{EmailAddress, Personal},
 };
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_eventstore::{Filter, MetadataNeeds, UnparsedEvent};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{USER_DELETED, events, signed};
 use crate::{
     Projection, ProjectionError, ReadError, Reader,
-    runtime::{decode, stream_id},
+    runtime::{CopyRow, EVENTS_IN_A_ROW, Rows, TableRow, decode, stream_id},
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,59 +50,62 @@ impl Projection for Users {
         events(UserEvent::TYPES.iter().copied())
     }
 
-    fn purges(&self, event: &RecordedEvent) -> bool {
+    fn metadata(&self) -> MetadataNeeds {
+        MetadataNeeds::Nothing
+    }
+
+    fn purges(&self, event: &UnparsedEvent) -> bool {
         event.event_type == USER_DELETED
     }
 
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
-        for event in events {
-            apply(event, tables).await?;
+        let ids = events.iter().map(stream_id).collect::<Result<_, _>>()?;
+        let mut users = Rows::<UserRow>::load(ids, tables).await?;
+        for (nth, event) in events.iter().enumerate() {
+            apply(&mut users, event)?;
+            if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
+                tokio::task::yield_now().await;
+            }
         }
-        Ok(())
+        Ok(users.store(tables).await?)
     }
 }
 
-async fn apply(event: &RecordedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
+fn apply(users: &mut Rows<UserRow>, event: &UnparsedEvent) -> Result<(), ProjectionError> {
     let id = stream_id(event)?;
-    match decode::<UserEvent>(event)? {
+    let decoded: UserEvent = decode(event)?;
+    if let UserEvent::Registered { .. } = &decoded {
+        users.put(UserRow::new(id, event.recorded_at));
+    }
+    // Nothing is left to change of one who was deleted.
+    let Some(user) = users.get_mut(id) else { return Ok(()) };
+    match decoded {
         UserEvent::Registered { email, profile, settings, .. } => {
-            sqlx::query("insert into users (id, registered_at, updated_at, version) values ($1, $2, $2, 1)")
-                .bind(id)
-                .bind(event.recorded_at)
-                .execute(&mut *tables)
-                .await?;
-            set_email(tables, id, &email).await?;
-            set_profile(tables, id, &profile).await?;
-            set_settings(tables, id, &settings).await?;
+            user.set_email(&email);
+            user.set_profile(&profile);
+            user.set_settings(&settings);
         }
-        UserEvent::ProfileChanged { profile } => set_profile(tables, id, &profile).await?,
-        UserEvent::SettingsChanged { settings } => set_settings(tables, id, &settings).await?,
+        UserEvent::ProfileChanged { profile } => user.set_profile(&profile),
+        UserEvent::SettingsChanged { settings } => user.set_settings(&settings),
         UserEvent::EmailChangeRequested { address, expires_at, .. } => {
-            sqlx::query("update users set pending_email = $2, pending_email_expires_at = $3 where id = $1")
-                .bind(id)
-                .bind(address.get().map(EmailAddress::as_str))
-                .bind(expires_at)
-                .execute(&mut *tables)
-                .await?;
+            user.pending_email = address.get().map(|address| address.as_str().to_string());
+            user.pending_email_expires_at = Some(expires_at);
         }
         UserEvent::EmailChanged { email } => {
-            set_email(tables, id, &email).await?;
-            sqlx::query(
-                "update users set email_verified = true, pending_email = null, \
-                 pending_email_expires_at = null where id = $1",
-            )
-            .bind(id)
-            .execute(&mut *tables)
-            .await?;
+            user.set_email(&email);
+            user.email_verified = true;
+            user.pending_email = None;
+            user.pending_email_expires_at = None;
         }
-        UserEvent::OperatorGranted => set_operator(tables, id, true).await?,
-        UserEvent::OperatorRevoked => set_operator(tables, id, false).await?,
+        UserEvent::OperatorGranted => user.operator = true,
+        UserEvent::OperatorRevoked => user.operator = false,
         UserEvent::Deleted => {
-            sqlx::query("delete from users where id = $1").bind(id).execute(&mut *tables).await?;
+            users.remove(id);
+            return Ok(());
         }
         UserEvent::PasswordChanged { .. }
         | UserEvent::SessionsRevoked { .. }
@@ -112,67 +115,8 @@ async fn apply(event: &RecordedEvent, tables: &mut PgConnection) -> Result<(), P
         | UserEvent::ApiKeyRemoved { .. } => {}
     }
     // Every event counts as a version, so that an ETag is what `If-Match` is compared with.
-    sqlx::query("update users set version = $2, updated_at = $3 where id = $1")
-        .bind(id)
-        .bind(signed(event.sequence))
-        .bind(event.recorded_at)
-        .execute(&mut *tables)
-        .await?;
-    Ok(())
-}
-
-async fn set_email(
-    tables: &mut PgConnection,
-    id: Uuid,
-    email: &Personal<EmailAddress>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("update users set email = $2 where id = $1")
-        .bind(id)
-        .bind(email.get().map(EmailAddress::as_str))
-        .execute(tables)
-        .await?;
-    Ok(())
-}
-
-async fn set_profile(
-    tables: &mut PgConnection,
-    id: Uuid,
-    profile: &Personal<Profile>,
-) -> Result<(), sqlx::Error> {
-    let profile = profile.get();
-    sqlx::query("update users set name = $2, company = $3, phone = $4, avatar_url = $5 where id = $1")
-        .bind(id)
-        .bind(profile.map(|profile| profile.name.as_str()))
-        .bind(profile.and_then(|profile| profile.company.as_ref()).map(|text| text.as_str()))
-        .bind(profile.and_then(|profile| profile.phone.as_ref()).map(|text| text.as_str()))
-        .bind(profile.and_then(|profile| profile.avatar_url.as_ref()).map(|text| text.as_str()))
-        .execute(tables)
-        .await?;
-    Ok(())
-}
-
-async fn set_settings(
-    tables: &mut PgConnection,
-    id: Uuid,
-    settings: &Personal<UserSettings>,
-) -> Result<(), sqlx::Error> {
-    let settings = settings.get();
-    sqlx::query("update users set timezone = $2, locale = $3, preferences = $4 where id = $1")
-        .bind(id)
-        .bind(settings.map(|settings| settings.timezone.as_str()))
-        .bind(settings.map(|settings| settings.locale.as_str()))
-        .bind(settings.map(|settings| Value::Object(settings.preferences.as_object().clone())))
-        .execute(tables)
-        .await?;
-    Ok(())
-}
-
-async fn set_operator(tables: &mut PgConnection, id: Uuid, operator: bool) -> Result<(), sqlx::Error> {
-    sqlx::query("update users set operator = $2 where id = $1")
-        .bind(id)
-        .bind(operator)
-        .execute(tables)
-        .await?;
+    user.version = signed(event.sequence);
+    user.updated_at = event.recorded_at;
     Ok(())
 }
 
@@ -195,6 +139,93 @@ pub struct UserRow {
     pub registered_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub version: i64,
+}
+
+impl UserRow {
+    fn new(id: Uuid, registered_at: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            email: None,
+            email_verified: false,
+            pending_email: None,
+            pending_email_expires_at: None,
+            name: None,
+            company: None,
+            phone: None,
+            avatar_url: None,
+            timezone: None,
+            locale: None,
+            preferences: None,
+            operator: false,
+            registered_at,
+            updated_at: registered_at,
+            version: 1,
+        }
+    }
+
+    fn set_email(&mut self, email: &Personal<EmailAddress>) {
+        self.email = email.get().map(|email| email.as_str().to_string());
+    }
+
+    fn set_profile(&mut self, profile: &Personal<Profile>) {
+        let profile = profile.get();
+        self.name = profile.map(|profile| profile.name.as_str().to_string());
+        self.company = profile.and_then(|p| p.company.as_ref()).map(|text| text.as_str().to_string());
+        self.phone = profile.and_then(|p| p.phone.as_ref()).map(|text| text.as_str().to_string());
+        self.avatar_url = profile.and_then(|p| p.avatar_url.as_ref()).map(|text| text.as_str().to_string());
+    }
+
+    fn set_settings(&mut self, settings: &Personal<UserSettings>) {
+        let settings = settings.get();
+        self.timezone = settings.map(|settings| settings.timezone.as_str().to_string());
+        self.locale = settings.map(|settings| settings.locale.as_str().to_string());
+        self.preferences = settings.map(|settings| Value::Object(settings.preferences.as_object().clone()));
+    }
+}
+
+impl TableRow for UserRow {
+    const TABLE: &'static str = "users";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "email",
+        "email_verified",
+        "pending_email",
+        "pending_email_expires_at",
+        "name",
+        "company",
+        "phone",
+        "avatar_url",
+        "timezone",
+        "locale",
+        "preferences",
+        "operator",
+        "registered_at",
+        "updated_at",
+        "version",
+    ];
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn fill(&self, row: &mut CopyRow<'_>) -> Result<(), sqlx::Error> {
+        row.value(self.id)?;
+        row.value(self.email.as_deref())?;
+        row.value(self.email_verified)?;
+        row.value(self.pending_email.as_deref())?;
+        row.value(self.pending_email_expires_at)?;
+        row.value(self.name.as_deref())?;
+        row.value(self.company.as_deref())?;
+        row.value(self.phone.as_deref())?;
+        row.value(self.avatar_url.as_deref())?;
+        row.value(self.timezone.as_deref())?;
+        row.value(self.locale.as_deref())?;
+        row.jsonb(self.preferences.as_ref())?;
+        row.value(self.operator)?;
+        row.value(self.registered_at)?;
+        row.value(self.updated_at)?;
+        row.value(self.version)
+    }
 }
 
 /// One user, unless there is none (any more).

@@ -4,16 +4,18 @@
 //! read, so what is forgotten is gone from here too.
 
 use annals_domain::kernel::OrganizationId;
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_eventstore::{Actor, Filter, MetadataNeeds, Source, UnparsedEvent};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::{FromRow, PgConnection, PgPool, QueryBuilder, types::Json};
+use sqlx::{FromRow, PgConnection, PgPool, QueryBuilder};
 use uuid::Uuid;
 
 use super::posts::like_literal;
-use crate::{Projection, ProjectionError};
+use crate::{
+    Projection, ProjectionError,
+    runtime::{CopyIn, CopyRow, EVENTS_IN_A_ROW, decode, metadata},
+};
 
 pub struct Activity;
 
@@ -46,77 +48,91 @@ impl Projection for Activity {
         Filter::default()
     }
 
+    fn metadata(&self) -> MetadataNeeds {
+        MetadataNeeds::WithoutClient
+    }
+
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
-        let rows: Vec<Row> = events.iter().filter_map(row).collect();
-        if rows.is_empty() {
-            return Ok(());
+        let mut copy = CopyIn::begin(tables, "activity", COLUMNS).await?;
+        for (nth, event) in events.iter().enumerate() {
+            if let Some(line) = line(event)? {
+                copy.row(|row| line.fill(event, row)).await?;
+            }
+            if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
+                tokio::task::yield_now().await;
+            }
         }
-        sqlx::query("INSERT INTO activity SELECT * FROM jsonb_populate_recordset(NULL::activity, $1)")
-            .bind(Json(rows))
-            .execute(tables)
-            .await?;
-        Ok(())
+        Ok(copy.finish().await?)
     }
 }
 
-/// Named as the columns.
-#[derive(Serialize)]
-struct Row {
-    position: u64,
-    part: u32,
-    organization_id: Uuid,
-    event_id: Uuid,
-    #[serde(rename = "type")]
-    event_type: String,
-    subject_type: String,
-    subject_id: String,
-    actor_type: Value,
-    actor_id: Option<String>,
-    source: Value,
+const COLUMNS: &[&str] = &[
+    "position",
+    "part",
+    "organization_id",
+    "event_id",
+    "type",
+    "subject_type",
+    "subject_id",
+    "actor_type",
+    "actor_id",
+    "source",
+    "details",
+    "at",
+];
+
+/// What a line says beside what every event says.
+struct Line {
+    organization: Uuid,
+    actor: Actor,
+    source: Source,
     details: Map<String, Value>,
-    at: DateTime<Utc>,
 }
 
 /// Nothing for what belongs to no organization, such as a change of one's own password.
-fn row(event: &RecordedEvent) -> Option<Row> {
+fn line(event: &UnparsedEvent) -> Result<Option<Line>, ProjectionError> {
+    let metadata = metadata(event)?;
     let own = (event.stream.aggregate_type == "identity.organization")
         .then(|| event.stream.aggregate_id.parse().ok())
         .flatten();
-    Some(Row {
-        position: event.position,
-        part: event.part,
-        organization_id: event.metadata.organization_id.or(own)?,
-        event_id: event.event_id,
-        event_type: event.event_type.clone(),
-        subject_type: event.stream.aggregate_type.to_string(),
-        subject_id: event.stream.aggregate_id.clone(),
-        actor_type: serde_json::to_value(event.metadata.actor.kind).ok()?,
-        actor_id: event.metadata.actor.id.clone(),
-        source: serde_json::to_value(event.metadata.source).ok()?,
-        details: details(&event.payload),
-        at: event.recorded_at,
-    })
+    let Some(organization) = metadata.organization_id.or(own) else { return Ok(None) };
+    let details = details(decode(event)?);
+    Ok(Some(Line { organization, actor: metadata.actor, source: metadata.source, details }))
+}
+
+impl Line {
+    fn fill(&self, event: &UnparsedEvent, row: &mut CopyRow<'_>) -> Result<(), sqlx::Error> {
+        row.value(event.position.cast_signed())?;
+        row.value(event.part.cast_signed())?;
+        row.value(self.organization)?;
+        row.value(event.event_id)?;
+        row.value(event.event_type.as_str())?;
+        row.value(event.stream.aggregate_type.as_ref())?;
+        row.value(event.stream.aggregate_id.as_str())?;
+        row.value(self.actor.kind.as_str())?;
+        row.value(self.actor.id.as_deref())?;
+        row.value(self.source.as_str())?;
+        row.jsonb(Some(&self.details))?;
+        row.value(event.recorded_at)
+    }
 }
 
 /// A text longer than this is content, not a detail.
 const DETAIL_CHARS_MAX: usize = 500;
 
 /// The plain values of a payload. What is sealed is an object, and so is left out.
-fn details(payload: &Value) -> Map<String, Value> {
+fn details(mut payload: Map<String, Value>) -> Map<String, Value> {
     let is_detail = |value: &Value| match value {
         Value::String(text) => text.chars().count() <= DETAIL_CHARS_MAX,
         Value::Number(_) | Value::Bool(_) => true,
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     };
-    let fields = payload.as_object().into_iter().flatten();
-    fields
-        .filter(|(name, value)| *name != "type" && is_detail(value))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    payload.retain(|name, value| name != "type" && is_detail(value));
+    payload
 }
 
 /// One line of the timeline.
@@ -236,7 +252,7 @@ mod tests {
             "channels": ["a"], "long": "x".repeat(501),
         });
         let expected = json!({"platform": "bluesky", "attempt": 2, "is_first": true});
-        assert_eq!(Value::Object(details(&payload)), expected);
+        assert_eq!(Value::Object(details(serde_json::from_value(payload).unwrap())), expected);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use annals_domain::{
     kernel::{IntegrationId, OrganizationId},
     publishing::IntegrationEvent,
 };
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_eventstore::{Filter, MetadataNeeds, UnparsedEvent};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, PgPool};
@@ -48,9 +48,13 @@ impl Projection for Channels {
         Filter { aggregate_types: vec!["publishing.integration".to_string()], ..Filter::default() }
     }
 
+    fn metadata(&self) -> MetadataNeeds {
+        MetadataNeeds::Nothing
+    }
+
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
         for event in events {
@@ -61,7 +65,7 @@ impl Projection for Channels {
 }
 
 // Channels change rarely, some dozen events in a life: one statement per event is enough.
-async fn apply_one(event: &RecordedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
+async fn apply_one(event: &UnparsedEvent, tables: &mut PgConnection) -> Result<(), ProjectionError> {
     let id = stream_id(event)?;
     match decode::<IntegrationEvent>(event)? {
         IntegrationEvent::Connected { organization_id, platform, account, connected_by, at, .. } => {

@@ -6,7 +6,7 @@ use annals_domain::{
     kernel::{OrganizationId, TagId},
     publishing::TagBookEvent,
 };
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_eventstore::{Filter, MetadataNeeds, UnparsedEvent};
 use async_trait::async_trait;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
@@ -36,9 +36,13 @@ impl Projection for Tags {
         Filter { aggregate_types: vec!["publishing.tags".to_string()], ..Filter::default() }
     }
 
+    fn metadata(&self) -> MetadataNeeds {
+        MetadataNeeds::Nothing
+    }
+
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
         for event in events {

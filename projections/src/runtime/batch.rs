@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use annals_eventstore::RecordedEvent;
+use annals_eventstore::UnparsedEvent;
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use super::{
@@ -54,7 +54,7 @@ pub(super) struct Target<'a> {
 pub(super) async fn write(
     target: Target<'_>,
     checkpoint: Checkpoint,
-    events: &[RecordedEvent],
+    events: &[UnparsedEvent],
     to: u64,
 ) -> Result<Written, sqlx::Error> {
     let Some((mut tx, parked_keys)) = begin(target, checkpoint, to).await? else {
@@ -152,7 +152,7 @@ async fn move_checkpoint(
 pub(super) async fn apply_unparked(
     model: &dyn Model,
     generation: u32,
-    events: &[RecordedEvent],
+    events: &[UnparsedEvent],
     parked_keys: u64,
     tx: &mut PgConnection,
 ) -> Result<(), Failure> {
@@ -194,7 +194,7 @@ pub(super) async fn apply_unparked(
 async fn apply_one_by_one(
     model: &dyn Model,
     generation: u32,
-    events: &[RecordedEvent],
+    events: &[UnparsedEvent],
     parked_keys: u64,
     tx: &mut PgConnection,
 ) -> Result<u64, sqlx::Error> {
@@ -261,7 +261,7 @@ async fn park(
     connection: &mut PgConnection,
     model: &dyn Model,
     generation: u32,
-    event: &RecordedEvent,
+    event: &UnparsedEvent,
     key: &str,
     why: Option<&str>,
 ) -> Result<(), sqlx::Error> {

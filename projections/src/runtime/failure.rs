@@ -2,7 +2,7 @@
 
 use std::{error::Error, panic::AssertUnwindSafe};
 
-use annals_eventstore::RecordedEvent;
+use annals_eventstore::UnparsedEvent;
 use futures::FutureExt;
 use sqlx::PgConnection;
 
@@ -28,7 +28,7 @@ impl From<sqlx::Error> for Failure {
 /// Runs a projector so that whatever it does is a [`Failure`]: a panic too.
 pub(super) async fn guarded(
     model: &dyn Model,
-    events: &[RecordedEvent],
+    events: &[UnparsedEvent],
     tables: &mut PgConnection,
 ) -> Result<(), Failure> {
     match AssertUnwindSafe(model.apply(events, tables)).catch_unwind().await {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use annals_eventstore::{Opening, StoreError, Subscription};
+use annals_eventstore::StoreError;
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use super::{
     metrics,
     model::{self, Model},
     pace::Pace,
+    pages::Pages,
     projector::Runtime,
     tables::{Row, State},
     takeover::{self, NotYet, TakeOver},
@@ -66,7 +67,7 @@ pub(super) struct Generation {
     take_over_pause: Duration,
     told_parked: bool,
     applied_at: Option<DateTime<Utc>>,
-    subscription: Subscription,
+    pages: Pages,
     pace: Pace,
     halt: CancellationToken,
 }
@@ -80,7 +81,7 @@ impl Generation {
         pace: Pace,
         halt: CancellationToken,
     ) -> Self {
-        let subscription = runtime.store.subscribe(row.position, model.filter(), Opening::Personal);
+        let pages = Pages::after(&runtime.store, &*model, row.position);
         Self {
             checkpoint: Checkpoint { generation: row.generation, position: row.position, epoch },
             created: row.created,
@@ -94,7 +95,7 @@ impl Generation {
             take_over_pause: TAKE_OVER_PAUSE_MIN,
             told_parked: false,
             applied_at: None,
-            subscription,
+            pages,
             pace,
             halt,
             runtime,
@@ -164,11 +165,14 @@ impl Generation {
         let batch = tokio::select! {
             biased;
             () = self.halt.cancelled() => return Ok(Step::Again),
-            batch = self.subscription.next(max) => batch?,
+            batch = self.pages.next(&*self.model, max) => batch?,
             () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
                 return self.write_skipped().await;
             }
         };
+        if !self.live && self.goal.is_some_and(|goal| batch.position < goal) {
+            self.pages.fetch_ahead(&*self.model, max);
+        }
         if batch.events.is_empty() {
             self.seen = self.seen.max(batch.position);
             // At once if the last one was long ago, so that a quiet system has no delay.
@@ -180,6 +184,11 @@ impl Generation {
             return Ok(Step::Again);
         }
         let begun = Instant::now();
+        let _turn = match self.live {
+            true => None,
+            // Closed never; without a turn it would only be less considerate.
+            false => Arc::clone(&self.runtime.builds).acquire_owned().await.ok(),
+        };
         let written = batch::write(self.target(), self.checkpoint, &batch.events, batch.position).await?;
         let Written::Yes { parked_keys } = written else {
             return Ok(Step::End);
@@ -224,7 +233,7 @@ impl Generation {
             self.goal = None;
             return Ok(Step::Again);
         }
-        // From the fields, because the subscription is lent beside it.
+        // From the fields, because the pages are lent beside it.
         let target = Target {
             pool: self.runtime.store.pool(),
             model: &*self.model,
@@ -235,7 +244,7 @@ impl Generation {
             target,
             self.checkpoint,
             self.seen,
-            &mut self.subscription,
+            &mut self.pages,
             self.runtime.options.build_batch_events_max,
             self.runtime.options.lock_timeout,
         )
@@ -312,7 +321,7 @@ impl Generation {
     fn resubscribe(&mut self) {
         self.seen = self.checkpoint.position;
         self.skip_at = None;
-        self.subscription = self.runtime.store.subscribe(self.seen, self.model.filter(), Opening::Personal);
+        self.pages = Pages::after(&self.runtime.store, &*self.model, self.seen);
     }
 
     /// Wakes this node's readers. Also true of a position whose checkpoint is not written yet: there

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_eventstore::{Filter, MetadataNeeds, UnparsedEvent};
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
@@ -17,9 +17,10 @@ pub(super) trait Model: Send + Sync + 'static {
     fn create(&self) -> &'static str;
     fn indexes(&self) -> &'static str;
     fn filter(&self) -> Filter;
-    fn key(&self, event: &RecordedEvent) -> String;
-    fn purges(&self, event: &RecordedEvent) -> bool;
-    async fn apply(&self, events: &[RecordedEvent], tables: &mut PgConnection)
+    fn metadata(&self) -> MetadataNeeds;
+    fn key(&self, event: &UnparsedEvent) -> String;
+    fn purges(&self, event: &UnparsedEvent) -> bool;
+    async fn apply(&self, events: &[UnparsedEvent], tables: &mut PgConnection)
     -> Result<(), ProjectionError>;
 }
 
@@ -49,17 +50,21 @@ impl<P: Projection> Model for P {
         Projection::filter(self)
     }
 
-    fn key(&self, event: &RecordedEvent) -> String {
+    fn metadata(&self) -> MetadataNeeds {
+        Projection::metadata(self)
+    }
+
+    fn key(&self, event: &UnparsedEvent) -> String {
         Projection::key(self, event)
     }
 
-    fn purges(&self, event: &RecordedEvent) -> bool {
+    fn purges(&self, event: &UnparsedEvent) -> bool {
         Projection::purges(self, event)
     }
 
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
         Projection::apply(self, events, tables).await

@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use annals_eventstore::EventStore;
 use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -23,6 +26,8 @@ pub struct ProjectorOptions {
     pub batch_events_max: usize,
     /// A build takes so many.
     pub build_batch_events_max: usize,
+    /// So many builds write at a time, page by page in turns: what is live goes first.
+    pub builds_at_once: usize,
     /// How often a leader looks at its lock and the books, and a follower tries to become leader.
     pub control_interval: Duration,
     /// How long readers may have to wait for a swap before it lets go and tries again.
@@ -43,7 +48,8 @@ impl Default for ProjectorOptions {
         Self {
             node: Uuid::now_v7(),
             batch_events_max: 500,
-            build_batch_events_max: 2_000,
+            build_batch_events_max: 10_000,
+            builds_at_once: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
             control_interval: Duration::from_millis(500),
             lock_timeout: Duration::from_millis(200),
             transaction_idle: Duration::from_secs(10),
@@ -59,6 +65,8 @@ pub(super) struct Runtime {
     pub(super) store: EventStore,
     pub(super) options: ProjectorOptions,
     pub(super) progress: Arc<Progress>,
+    /// Turns of builds to write.
+    pub(super) builds: Arc<Semaphore>,
 }
 
 /// A running set of projections: leads those it can, watches the others.
@@ -132,7 +140,9 @@ impl Projector {
         model::check(self.models.iter().map(|model| &**model))?;
         tables::ensure(self.store.pool()).await?;
         metrics::describe();
-        let runtime = Arc::new(Runtime { store: self.store, options: self.options, progress: self.progress });
+        let builds = Arc::new(Semaphore::new(self.options.builds_at_once.max(1)));
+        let runtime =
+            Arc::new(Runtime { store: self.store, options: self.options, progress: self.progress, builds });
         let models = self.models;
         Ok(async move {
             let mut tasks = JoinSet::new();

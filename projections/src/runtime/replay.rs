@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use annals_eventstore::{EventStore, Filter, Opening, RecordedEvent, StoreError};
+use annals_eventstore::{EventStore, Filter, Opening, StoreError, UnparsedEvent};
 use sqlx::{Connection, PgConnection};
 
 use super::{
@@ -121,7 +121,7 @@ impl Replay<'_> {
         &mut self,
         tx: &mut PgConnection,
         row: &ParkedRow,
-        event: Option<&RecordedEvent>,
+        event: Option<&UnparsedEvent>,
     ) -> Result<bool, AdminError> {
         let mut savepoint = tx.begin().await?;
         if !self.unpark(&mut savepoint, row).await? {
@@ -172,8 +172,8 @@ impl Replay<'_> {
     async fn read(
         &self,
         positions: impl Iterator<Item = i64>,
-    ) -> Result<HashMap<i64, Vec<RecordedEvent>>, StoreError> {
-        let mut events = HashMap::new();
+    ) -> Result<HashMap<i64, Vec<UnparsedEvent>>, StoreError> {
+        let mut events: HashMap<i64, Vec<UnparsedEvent>> = HashMap::new();
         let mut wanted = positions.peekable();
         while let Some(first) = wanted.next() {
             let mut page = HashSet::from([first]);
@@ -184,11 +184,10 @@ impl Replay<'_> {
             }
             let count = usize::try_from(last - first + 1).unwrap_or(1);
             let after = unsigned(first.saturating_sub(1));
-            for stored in self.store.read_all(after, &Filter::default(), count).await? {
-                let position = signed(stored.position);
-                if page.contains(&position) {
-                    events.insert(position, self.store.open_event(&stored, Opening::Personal).await?);
-                }
+            let mut stored = self.store.read_all(after, &Filter::default(), count).await?;
+            stored.retain(|event| page.contains(&signed(event.position)));
+            for event in self.store.open_unparsed(stored, Opening::Personal).await? {
+                events.entry(signed(event.position)).or_default().push(event);
             }
         }
         Ok(events)

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use annals_eventstore::Subscription;
 use sqlx::{Executor, PgConnection};
 
 use super::{
     batch::{self, Checkpoint, Target},
     failure::Failure,
-    model, signed, small, unsigned,
+    model,
+    pages::Pages,
+    signed, small, unsigned,
 };
+
+/// Memory for making indexes, while nothing else of the build needs any.
+const INDEX_MEMORY: &str = "256MB";
 
 /// In the swap, the new generation may catch up with the live one by so many batches, while that waits.
 const LAST_BATCHES_MAX: usize = 4;
@@ -60,7 +64,11 @@ pub(super) async fn create_indexes(target: Target<'_>, checkpoint: Checkpoint) -
     .execute(&mut *tx)
     .await
     .and_then(exactly_one)?;
-    tx.execute(format!("SET LOCAL search_path TO \"{schema}\"").as_str()).await?;
+    let settings = format!(
+        "SET LOCAL search_path TO \"{schema}\"; SET LOCAL maintenance_work_mem = '{INDEX_MEMORY}'; \
+         SET LOCAL synchronous_commit = off"
+    );
+    tx.execute(settings.as_str()).await?;
     if !model.indexes().trim().is_empty() {
         tx.execute(model.indexes()).await?;
     }
@@ -83,7 +91,7 @@ pub(super) enum TakeOver {
     Done {
         position: u64,
     },
-    /// Nothing changed; another try may succeed. The subscription may have moved.
+    /// Nothing changed; another try may succeed. The pages may have moved on.
     NotYet(NotYet),
     NotLeading,
 }
@@ -107,11 +115,11 @@ pub(super) async fn take_over(
     target: Target<'_>,
     checkpoint: Checkpoint,
     seen: u64,
-    subscription: &mut Subscription,
+    pages: &mut Pages,
     batch_events_max: usize,
     lock_timeout: Duration,
 ) -> Result<TakeOver, Failure> {
-    let attempt = attempt(target, checkpoint, seen, subscription, batch_events_max, lock_timeout);
+    let attempt = attempt(target, checkpoint, seen, pages, batch_events_max, lock_timeout);
     match attempt.await {
         // Lock not available, or a deadlock that was ours to lose.
         Err(Failure::Database(sqlx::Error::Database(error)))
@@ -127,7 +135,7 @@ async fn attempt(
     target: Target<'_>,
     checkpoint: Checkpoint,
     seen: u64,
-    subscription: &mut Subscription,
+    pages: &mut Pages,
     batch_events_max: usize,
     lock_timeout: Duration,
 ) -> Result<TakeOver, Failure> {
@@ -169,7 +177,7 @@ async fn attempt(
         if position >= required {
             break;
         }
-        let next = tokio::time::timeout(LAST_BATCH_WITHIN, subscription.next(batch_events_max));
+        let next = tokio::time::timeout(LAST_BATCH_WITHIN, pages.next(model, batch_events_max));
         let Ok(Ok(batch)) = next.await else { break };
         let generation = checkpoint.generation;
         batch::apply_unparked(model, generation, &batch.events, unsigned(parked_keys), &mut tx).await?;

@@ -10,8 +10,8 @@ use std::{
 };
 
 use annals_eventstore::{
-    Actor, ActorKind, Append, EventStore, Expected, Filter, Metadata, NewEvent, RecordedEvent, Source,
-    StoreOptions, StreamAppend, StreamId,
+    Actor, ActorKind, Append, EventStore, Expected, Filter, Metadata, NewEvent, Source, StoreOptions,
+    StreamAppend, StreamId, UnparsedEvent,
     testing::{TestDatabase, database, master_key},
 };
 use annals_projections::{
@@ -110,13 +110,13 @@ impl<const V: u32> Projection for Ledger<V> {
         Filter { aggregate_types: vec!["test.account".to_string()], event_types: Vec::new() }
     }
 
-    fn purges(&self, event: &RecordedEvent) -> bool {
+    fn purges(&self, event: &UnparsedEvent) -> bool {
         event.event_type == "test.account.forgotten"
     }
 
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
         let switch = &self.0;

@@ -1,21 +1,26 @@
 //! From events to rows: the posts of a batch are loaded, folded and written back at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use annals_domain::publishing::{Post, PostEvent, post::DeliveryState};
-use annals_eventstore::RecordedEvent;
+use annals_domain::{
+    kernel::{IntegrationId, OrganizationId},
+    publishing::{
+        Post, PostEvent,
+        post::{Delivery, DeliveryState},
+    },
+};
+use annals_eventstore::UnparsedEvent;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
-use serde::Serialize;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use crate::{
     ProjectionError,
-    runtime::{decode, stream_id},
+    runtime::{CopyIn, CopyRow, EVENTS_IN_A_ROW, decode, stream_id},
 };
 
-pub(super) struct Folded {
+struct Folded {
     post: Post,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -31,34 +36,47 @@ struct StoredRow {
     version: i64,
 }
 
-/// The posts that these events are about, as they stand.
+/// The posts that these events are about, as they stand; none where the events begin it.
 pub(super) async fn load(
-    events: &[RecordedEvent],
+    events: &[UnparsedEvent],
     tables: &mut PgConnection,
-) -> Result<BTreeMap<Uuid, Folded>, ProjectionError> {
-    let mut ids = events.iter().map(stream_id).collect::<Result<Vec<_>, _>>()?;
-    ids.sort_unstable();
-    ids.dedup();
+) -> Result<Posts, ProjectionError> {
+    let mut posts = Posts::default();
+    let mut begun = BTreeSet::new();
+    for event in events {
+        let id = stream_id(event)?;
+        if event.sequence == 1 && event.part == 0 {
+            begun.insert(id);
+        } else if !begun.contains(&id) {
+            posts.stored.insert(id);
+        }
+    }
+    if posts.stored.is_empty() {
+        return Ok(posts);
+    }
     let rows: Vec<StoredRow> =
         sqlx::query_as("SELECT id, state, created_at, updated_at, version FROM posts WHERE id = ANY ($1)")
-            .bind(ids)
+            .bind(posts.stored.iter().copied().collect::<Vec<_>>())
             .fetch_all(tables)
             .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let StoredRow { id, state: Json(post), created_at, updated_at, version } = row;
-            (id, Folded { post, created_at, updated_at, version: version.cast_unsigned() })
-        })
-        .collect())
+    posts.folded.extend(rows.into_iter().map(|row| {
+        let StoredRow { id, state: Json(post), created_at, updated_at, version } = row;
+        (id, Folded { post, created_at, updated_at, version: version.cast_unsigned() })
+    }));
+    Ok(posts)
 }
 
-pub(super) fn event(
-    posts: &mut BTreeMap<Uuid, Folded>,
-    event: &RecordedEvent,
-) -> Result<(), ProjectionError> {
+/// The posts of a batch.
+#[derive(Default)]
+pub(super) struct Posts {
+    folded: BTreeMap<Uuid, Folded>,
+    /// Of which there may be rows.
+    stored: BTreeSet<Uuid>,
+}
+
+pub(super) fn event(posts: &mut Posts, event: &UnparsedEvent) -> Result<(), ProjectionError> {
     let decoded: PostEvent = decode(event)?;
-    let folded = posts.entry(stream_id(event)?).or_insert_with(|| Folded {
+    let folded = posts.folded.entry(stream_id(event)?).or_insert_with(|| Folded {
         post: Post::default(),
         created_at: event.recorded_at,
         updated_at: event.recorded_at,
@@ -70,63 +88,53 @@ pub(super) fn event(
     Ok(())
 }
 
-/// Named as the columns of `posts`.
-#[derive(Serialize)]
-struct PostRow<'p> {
-    id: Uuid,
-    organization_id: Uuid,
-    author_id: Uuid,
-    status: &'static str,
-    archived: bool,
-    scheduled_at: Option<DateTime<Utc>>,
-    channels: Vec<Uuid>,
-    tags: Vec<Uuid>,
-    searchable: String,
-    state: &'p Post,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    version: u64,
-}
-
-/// Named as the columns of `deliveries`.
-#[derive(Serialize)]
-struct DeliveryRow {
-    post_id: Uuid,
-    channel_id: Uuid,
-    organization_id: Uuid,
-    state: &'static str,
-    /// When it reached the state, or is due.
-    at: DateTime<Utc>,
-    remote_id: Option<String>,
-}
-
-pub(super) async fn store(
-    posts: BTreeMap<Uuid, Folded>,
-    tables: &mut PgConnection,
-) -> Result<(), ProjectionError> {
-    let (mut rows, mut deliveries) = (Vec::new(), Vec::new());
-    for (id, folded) in &posts {
-        if folded.post.exists() {
-            rows.push(post_row(*id, folded));
-            deliveries.extend(delivery_rows(*id, &folded.post));
+/// Writes the posts anew rather than comparing them: most have changed, and a post has a handful of
+/// deliveries.
+pub(super) async fn store(posts: Posts, tables: &mut PgConnection) -> Result<(), ProjectionError> {
+    if !posts.stored.is_empty() {
+        let stored: Vec<Uuid> = posts.stored.into_iter().collect();
+        sqlx::query("DELETE FROM deliveries WHERE post_id = ANY ($1)")
+            .bind(&stored)
+            .execute(&mut *tables)
+            .await?;
+        sqlx::query("DELETE FROM posts WHERE id = ANY ($1)").bind(&stored).execute(&mut *tables).await?;
+    }
+    let posts: Vec<_> = posts.folded.into_iter().filter(|(_, folded)| folded.post.exists()).collect();
+    let mut copy = CopyIn::begin(tables, "posts", POST_COLUMNS).await?;
+    for (nth, (id, folded)) in posts.iter().enumerate() {
+        copy.row(|row| post_row(*id, folded, row)).await?;
+        if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
+            tokio::task::yield_now().await;
         }
     }
-    // Written anew rather than compared: a post has a handful of deliveries.
-    let ids: Vec<Uuid> = posts.keys().copied().collect();
-    sqlx::query("DELETE FROM deliveries WHERE post_id = ANY ($1)").bind(&ids).execute(&mut *tables).await?;
-    sqlx::query("DELETE FROM posts WHERE id = ANY ($1)").bind(&ids).execute(&mut *tables).await?;
-    sqlx::query("INSERT INTO posts SELECT * FROM jsonb_populate_recordset(NULL::posts, $1)")
-        .bind(Json(rows))
-        .execute(&mut *tables)
-        .await?;
-    sqlx::query("INSERT INTO deliveries SELECT * FROM jsonb_populate_recordset(NULL::deliveries, $1)")
-        .bind(Json(deliveries))
-        .execute(tables)
-        .await?;
-    Ok(())
+    copy.finish().await?;
+    let mut copy = CopyIn::begin(tables, "deliveries", DELIVERY_COLUMNS).await?;
+    for (id, folded) in &posts {
+        let organization = folded.post.organization();
+        for (channel, delivery) in folded.post.deliveries() {
+            copy.row(|row| delivery_row(*id, organization, *channel, delivery, row)).await?;
+        }
+    }
+    Ok(copy.finish().await?)
 }
 
-fn post_row(id: Uuid, folded: &Folded) -> PostRow<'_> {
+const POST_COLUMNS: &[&str] = &[
+    "id",
+    "organization_id",
+    "author_id",
+    "status",
+    "archived",
+    "scheduled_at",
+    "channels",
+    "tags",
+    "searchable",
+    "state",
+    "created_at",
+    "updated_at",
+    "version",
+];
+
+fn post_row(id: Uuid, folded: &Folded, row: &mut CopyRow<'_>) -> Result<(), sqlx::Error> {
     let post = &folded.post;
     let composition = post.composition();
     let own_texts = composition.targets().iter().filter_map(|target| target.content.as_ref());
@@ -135,39 +143,47 @@ fn post_row(id: Uuid, folded: &Folded) -> PostRow<'_> {
         .chain(own_texts)
         .map(|text| text.as_str())
         .collect();
-    PostRow {
-        id,
-        organization_id: post.organization().uuid(),
-        author_id: post.author().uuid(),
-        status: post.status().as_str(),
-        archived: post.is_archived(),
-        scheduled_at: post.schedule().map(|schedule| schedule.at),
-        channels: composition.channels().iter().map(|channel| channel.uuid()).collect(),
-        tags: composition.tags().iter().map(|tag| tag.uuid()).collect(),
-        searchable: texts.join("\n"),
-        state: post,
-        created_at: folded.created_at,
-        updated_at: folded.updated_at,
-        version: folded.version,
-    }
+    let channels: Vec<Uuid> = composition.targets().iter().map(|target| target.channel.uuid()).collect();
+    let tags: Vec<Uuid> = composition.tags().iter().map(|tag| tag.uuid()).collect();
+    row.value(id)?;
+    row.value(post.organization().uuid())?;
+    row.value(post.author().uuid())?;
+    row.value(post.status().as_str())?;
+    row.value(post.is_archived())?;
+    row.value(post.schedule().map(|schedule| schedule.at))?;
+    row.value(channels)?;
+    row.value(tags)?;
+    row.value(texts.join("\n"))?;
+    row.json(post)?;
+    row.value(folded.created_at)?;
+    row.value(folded.updated_at)?;
+    row.value(folded.version.cast_signed())
 }
 
-fn delivery_rows(id: Uuid, post: &Post) -> impl Iterator<Item = DeliveryRow> {
-    let organization_id = post.organization().uuid();
-    post.deliveries().iter().map(move |(channel, delivery)| DeliveryRow {
-        post_id: id,
-        channel_id: channel.uuid(),
-        organization_id,
-        state: delivery.state.as_str(),
-        at: match &delivery.state {
-            DeliveryState::Scheduled { .. } | DeliveryState::Cancelled => delivery.due_at,
-            DeliveryState::Publishing { started_at, .. } => *started_at,
-            DeliveryState::Published { at, .. } | DeliveryState::Failed { at, .. } => *at,
-            DeliveryState::Unknown { since, .. } => *since,
-        },
-        remote_id: match &delivery.state {
-            DeliveryState::Published { remote_id, .. } => Some(remote_id.clone()),
-            _ => None,
-        },
-    })
+const DELIVERY_COLUMNS: &[&str] = &["post_id", "channel_id", "organization_id", "state", "at", "remote_id"];
+
+fn delivery_row(
+    id: Uuid,
+    organization: OrganizationId,
+    channel: IntegrationId,
+    delivery: &Delivery,
+    row: &mut CopyRow<'_>,
+) -> Result<(), sqlx::Error> {
+    // When it reached the state, or is due.
+    let at = match &delivery.state {
+        DeliveryState::Scheduled { .. } | DeliveryState::Cancelled => delivery.due_at,
+        DeliveryState::Publishing { started_at, .. } => *started_at,
+        DeliveryState::Published { at, .. } | DeliveryState::Failed { at, .. } => *at,
+        DeliveryState::Unknown { since, .. } => *since,
+    };
+    let remote_id = match &delivery.state {
+        DeliveryState::Published { remote_id, .. } => Some(remote_id.as_str()),
+        _ => None,
+    };
+    row.value(id)?;
+    row.value(channel.uuid())?;
+    row.value(organization.uuid())?;
+    row.value(delivery.state.as_str())?;
+    row.value(at)?;
+    row.value(remote_id)
 }

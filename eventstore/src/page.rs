@@ -1,0 +1,191 @@
+//! Pages of the log for readers that follow it: bounded in events and in bytes.
+
+use std::collections::HashSet;
+
+use futures::TryStreamExt;
+use serde_json::Value;
+use sqlx::{PgPool, Row, ValueRef, postgres::PgRow};
+
+use crate::{
+    Filter, KeyringError, MetadataNeeds, Opening, StoreError, StoredEvent, StreamId, UnparsedEvent,
+    keyring::KeyName,
+    read,
+    sealing::{self, Keys, Place},
+    shared::Shared,
+    unparsed::Body,
+};
+
+/// A page ends after so many bytes of payload and metadata, whatever its number of events.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+pub(crate) struct Page {
+    pub(crate) events: Vec<StoredEvent>,
+    /// Whether something may follow within the range that was asked for.
+    pub(crate) is_full: bool,
+}
+
+/// Rows of `after < position <= up_to` that the filter lets through; metadata is left empty if nobody
+/// needs it.
+pub(crate) async fn read(
+    pool: &PgPool,
+    after_position: u64,
+    up_to: u64,
+    filter: &Filter,
+    limit: usize,
+    metadata: MetadataNeeds,
+) -> Result<Page, StoreError> {
+    let metadata = match metadata {
+        MetadataNeeds::Nothing => "NULL::json",
+        MetadataNeeds::WithoutClient | MetadataNeeds::Everything => "metadata",
+    };
+    // As json and not as text: casting each value costs the server a copy.
+    let sql = format!(
+        "SELECT position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
+                payload, {metadata}, recorded_at
+         FROM events WHERE position > $1 AND position <= $2
+           AND (cardinality($3::text[]) = 0 OR aggregate_type = ANY ($3))
+           AND (cardinality($4::text[]) = 0 OR event_type = ANY ($4))
+         ORDER BY position LIMIT $5"
+    );
+    let mut rows = sqlx::query(&sql)
+        .bind(after_position.cast_signed())
+        .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
+        .bind(&filter.aggregate_types)
+        .bind(&filter.event_types)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch(pool);
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.try_next().await? {
+        let event = stored(&row)?;
+        bytes += event.payload.len() + event.metadata.len();
+        events.push(event);
+        if bytes >= PAGE_BYTES_MAX {
+            return Ok(Page { events, is_full: true });
+        }
+    }
+    let is_full = events.len() >= limit;
+    Ok(Page { events, is_full })
+}
+
+fn stored(row: &PgRow) -> Result<StoredEvent, sqlx::Error> {
+    let json = |index| -> Result<String, sqlx::Error> {
+        let value = row.try_get_raw(index)?;
+        match value.is_null() {
+            true => Ok(String::new()),
+            false => Ok(value.as_str().map_err(sqlx::Error::Decode)?.to_string()),
+        }
+    };
+    Ok(StoredEvent {
+        position: row.try_get::<i64, _>(0)?.cast_unsigned(),
+        event_id: row.try_get(1)?,
+        stream: StreamId::new(row.try_get::<String, _>(2)?, row.try_get::<String, _>(3)?),
+        sequence: row.try_get::<i64, _>(4)?.cast_unsigned(),
+        event_type: row.try_get(5)?,
+        event_version: row.try_get(6)?,
+        payload: json(7)?,
+        metadata: json(8)?,
+        recorded_at: row.try_get(9)?,
+    })
+}
+
+/// Stored events as a projector may see them, with at most one query for all their keys.
+///
+/// A damaged event does not fail the page: it says so when it is decoded, so its reader can put it
+/// aside and go on.
+pub(crate) async fn open(
+    shared: &Shared,
+    events: Vec<StoredEvent>,
+    opening: Opening,
+    needs: MetadataNeeds,
+) -> Result<Vec<UnparsedEvent>, StoreError> {
+    if !shared.options.upcasters.is_empty() {
+        return open_upcast(shared, events, opening).await;
+    }
+    let mut names = HashSet::new();
+    let mut bodies = Vec::with_capacity(events.len());
+    for event in events {
+        let payload = Half::of(&event.payload, true, opening, &mut names);
+        let metadata = match needs {
+            MetadataNeeds::Nothing => Half::NotRead,
+            needs => Half::of(&event.metadata, needs == MetadataNeeds::Everything, opening, &mut names),
+        };
+        bodies.push((event, payload, metadata));
+    }
+    let keys = if names.is_empty() { Keys::new() } else { shared.keyring.find(&names).await? };
+    let mut opened = Vec::with_capacity(bodies.len());
+    for (mut event, payload, metadata) in bodies {
+        let place = |part| Place { id: event.event_id, part };
+        let (payload_place, metadata_place) = (place("payload"), place("metadata"));
+        let payload = payload.open(std::mem::take(&mut event.payload), payload_place, opening, &keys);
+        let metadata = metadata.open(std::mem::take(&mut event.metadata), metadata_place, opening, &keys);
+        opened.push(UnparsedEvent::new(event, payload, metadata));
+    }
+    Ok(opened)
+}
+
+/// Upcasters see whole events.
+pub(crate) fn needs_of(shared: &Shared, needs: MetadataNeeds) -> MetadataNeeds {
+    if shared.options.upcasters.is_empty() { needs } else { MetadataNeeds::Everything }
+}
+
+/// Through the upcasters, which see parsed events; a damaged one does not get that far.
+async fn open_upcast(
+    shared: &Shared,
+    events: Vec<StoredEvent>,
+    opening: Opening,
+) -> Result<Vec<UnparsedEvent>, StoreError> {
+    match read::open(shared, &events, opening).await {
+        Ok((opened, _)) => return Ok(opened.into_iter().map(UnparsedEvent::from).collect()),
+        Err(StoreError::Damaged { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let mut opened = Vec::with_capacity(events.len());
+    for event in events {
+        match read::open(shared, [&event], opening).await {
+            Ok((parts, _)) => opened.extend(parts.into_iter().map(UnparsedEvent::from)),
+            Err(StoreError::Damaged { why, .. }) => {
+                opened.push(UnparsedEvent::new(event, Body::Damaged(why.clone()), Body::Damaged(why)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(opened)
+}
+
+/// A payload or metadata between looking for its keys and opening it.
+enum Half {
+    Plain,
+    Sealed(Value),
+    Damaged(String),
+    NotRead,
+}
+
+impl Half {
+    fn of(text: &str, opens: bool, opening: Opening, names: &mut HashSet<KeyName>) -> Self {
+        if !opens || !sealing::may_hold_sealed(text) {
+            return Self::Plain;
+        }
+        match serde_json::from_str(text) {
+            Ok(value) => {
+                sealing::sealed_owners(&value, opening, names);
+                Self::Sealed(value)
+            }
+            Err(error) => Self::Damaged(error.to_string()),
+        }
+    }
+
+    fn open(self, text: String, place: Place, opening: Opening, keys: &Keys) -> Body {
+        match self {
+            Self::Plain => Body::Text(text),
+            Self::Sealed(mut value) => match sealing::open(&mut value, place, opening, keys) {
+                Ok(()) => Body::Value(value),
+                Err(error @ (KeyringError::Damaged | KeyringError::WrongMasterKey)) => {
+                    Body::Damaged(error.to_string())
+                }
+            },
+            Self::Damaged(why) => Body::Damaged(why),
+            Self::NotRead => Body::NotRead,
+        }
+    }
+}
