@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use annals_projections::runtime::{AdminError, Replayed, request_rebuild};
 
-use crate::support::{Log, Running, Switch, Writers, until};
+use crate::support::{Log, Running, Switch, Writers, add, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poisoned_key_waits_in_order_while_the_others_go_on() {
@@ -133,4 +133,29 @@ async fn a_build_with_parked_keys_takes_over_only_when_confirmed() {
     assert_eq!(log.contents(2).await, log.contents(1).await);
     old.stop().await;
     new.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_event_waits_and_everything_else_is_applied() {
+    let log = Log::new().await;
+    log.add("good", 1).await;
+    let sealed = serde_json::json!({"$personal": {"subject": "user:ada", "value": "a note"}});
+    let payload = serde_json::json!({"amount": 5, "note": sealed});
+    let damaged = add(&log.store, "bad", payload).await;
+    log.add("bad", 7).await;
+    log.add("good", 1).await;
+    // As a disk would: under the log's own protection. The key no longer is the one it was sealed under.
+    sqlx::query("UPDATE sealing_keys SET key_id = '\\x0000000000000000' WHERE owner = 'user:ada'")
+        .execute(log.pool())
+        .await
+        .unwrap();
+
+    // A node that has seen nothing of it.
+    let running = Running::start::<1>(&log.node().await, &Switch::new("a"));
+    log.caught_up::<1>().await;
+    assert_eq!(log.contents(1).await.totals, [("good".to_string(), 2, 2)]);
+    let parked = running.admin.parked("ledger").await.unwrap();
+    assert_eq!((parked.len(), parked[0].position, parked[0].events), (1, damaged, 2));
+    assert_eq!(parked[0].error, "it is damaged: a sealed value is damaged");
+    running.stop().await;
 }
