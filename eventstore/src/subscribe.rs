@@ -11,6 +11,9 @@ use crate::{
 /// How many positions one query looks through: bounds it where few events match.
 const WINDOW_POSITIONS: u64 = 20_000;
 const PAGE_EVENTS_MAX: usize = 10_000;
+/// The same for projectors, whose pages are bounded in bytes too.
+const UNPARSED_WINDOW_POSITIONS: u64 = 50_000;
+const UNPARSED_PAGE_EVENTS_MAX: usize = 50_000;
 
 /// Which events a reader wants; everything by default. Lists are "any of".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +97,7 @@ impl Subscription {
         max: usize,
         needs: MetadataNeeds,
     ) -> Result<Batch<UnparsedEvent>, StoreError> {
-        let max = max.clamp(1, PAGE_EVENTS_MAX);
+        let max = max.clamp(1, UNPARSED_PAGE_EVENTS_MAX);
         let needs = page::needs_of(&self.shared, needs);
         let position = self.position;
         let head = self.head_past(position).await?;
@@ -103,7 +106,7 @@ impl Subscription {
                 (events.iter().map(|event| StoredEvent::clone(event)).collect(), reached)
             }
             None => {
-                let up_to = head.min(position + WINDOW_POSITIONS);
+                let up_to = head.min(position + UNPARSED_WINDOW_POSITIONS);
                 let page = page::read(&self.shared.pool, position, up_to, &self.filter, max, needs).await?;
                 let last = page.events.last().filter(|_| page.is_full);
                 let reached = last.map_or(up_to, |event| event.position);

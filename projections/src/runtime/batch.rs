@@ -88,6 +88,9 @@ pub(super) async fn write(
 ///
 /// The checkpoint goes first: its row lock makes writers of one generation take turns, so nobody waits
 /// on half-written rows of another.
+///
+/// Rows are looked up by key. A table that is being filled has no statistics, so the planner would read
+/// all of it for each batch.
 async fn begin(
     target: Target<'_>,
     checkpoint: Checkpoint,
@@ -103,6 +106,7 @@ async fn begin(
         .pool
         .begin_with(format!(
             "BEGIN; SET LOCAL search_path TO \"{schema}\"; SET LOCAL synchronous_commit = {commit}; \
+             SET LOCAL enable_seqscan = off; \
              SET LOCAL idle_in_transaction_session_timeout = {}",
             target.transaction_idle_ms
         ))
