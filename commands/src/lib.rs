@@ -5,6 +5,7 @@ mod migrate;
 pub mod nodes;
 pub mod ports;
 pub mod process;
+pub mod restore;
 mod running;
 pub mod timers;
 

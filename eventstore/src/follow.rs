@@ -22,7 +22,7 @@ use crate::{Filter, StoreError, StoredEvent, aggregates::Aggregates, read, share
 
 const CHANNEL: &str = "annals_log";
 /// By this name of their connections, nodes know of each other.
-const APPLICATION: &str = "annals follower";
+pub(crate) const APPLICATION: &str = "annals follower";
 const RECENT_EVENTS_MAX: usize = 4_096;
 const RECENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 const PAGE_EVENTS: usize = 1_000;

@@ -324,6 +324,11 @@ impl MasterKey {
     }
 }
 
+/// Whether one of the master keys opens the log's root key.
+pub(crate) fn opens_root(masters: &[MasterKey], id: &[u8], wrapped: &[u8]) -> Result<(), KeyringError> {
+    unwrap(masters, id, b"log secret", wrapped).map(|_| ())
+}
+
 fn unwrap(
     masters: &[MasterKey],
     id: &[u8],

@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod append;
+pub mod backup;
 mod commit;
 mod event;
 mod follow;

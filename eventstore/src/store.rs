@@ -119,6 +119,14 @@ impl EventStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Only brings the log's tables up to date: what a restore fills.
+    ///
+    /// # Errors
+    /// If the database can't be reached or a migration fails.
+    pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+        Ok(MIGRATOR.run(pool).await?)
+    }
+
     pub fn pool(&self) -> &PgPool {
         &self.inner.shared.pool
     }

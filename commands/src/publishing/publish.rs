@@ -1,6 +1,12 @@
 //! Publishes what is due on one channel: attempted, called, recorded (invariant 6).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use annals_domain::{
     kernel::AttemptId,
@@ -21,6 +27,7 @@ use super::{
 use crate::{
     bus::{CommandBus, CommandError, Context, IdempotencyKey},
     ports::social::{FailureClass, IdempotencyKind, Lookup, Platforms, ProviderError, Published},
+    restore,
     timers::{Fired, Timer, TimerHandler},
 };
 
@@ -37,6 +44,9 @@ const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(20);
 
 /// How often the outcome of an attempt is tried to be written before the next worker has to find it out.
 const RECORD_TRIES: u32 = 5;
+
+const RESTORED: &str =
+    "the log was restored from a backup: the post may have been published since it was made";
 
 const LOOK_AT_CHANNEL: &str = "look at the channel: if it is not there, retry the post";
 
@@ -83,8 +93,15 @@ impl TimerHandler for PublishTimer {
             Ok(due) => due,
             Err(error) => return Fired::Park { reason: format!("its payload can't be read: {error}") },
         };
-        let fire = Fire { handler: self, timer, due };
-        // Open attempt → unknown → safe to repeat → attempt: no way through has more steps.
+        let in_doubt = match restore::restored_up_to(self.bus.store().pool()).await {
+            Ok(restored) => due.position <= restored && restored > 0,
+            Err(error) => {
+                tracing::warn!(post.id = %due.post, %error, "publishing is put off: the log could not be read");
+                return Fired::Later { due_at: self.bus.now() + TimeDelta::seconds(2) };
+            }
+        };
+        let fire = Fire { handler: self, timer, due, in_doubt: AtomicBool::new(in_doubt) };
+        // Open attempt (or doubt) → unknown → safe to repeat → attempt: no way through has more steps.
         for _ in 0..4 {
             match fire.step().await {
                 Ok(Step::Again) => {}
@@ -105,6 +122,8 @@ struct Fire<'f> {
     handler: &'f PublishTimer,
     timer: &'f Timer,
     due: Due,
+    /// Set by an event from before a restore: it may have been published by a history that was lost.
+    in_doubt: AtomicBool,
 }
 
 impl Fire<'_> {
@@ -119,6 +138,9 @@ impl Fire<'_> {
             DeliveryState::Scheduled { .. } if now < delivery.due_at => {
                 Ok(Step::End(Fired::Later { due_at: delivery.due_at }))
             }
+            DeliveryState::Scheduled { .. } if self.in_doubt.swap(false, Ordering::Relaxed) => {
+                self.doubt().await
+            }
             DeliveryState::Scheduled { .. } => {
                 // The same for whoever is about to begin the attempt after the last one.
                 let last = delivery.last_attempt().map(|id| id.to_string()).unwrap_or_default();
@@ -130,7 +152,11 @@ impl Fire<'_> {
                 self.record_unknown(*attempt_id, reason.to_string()).await?;
                 Ok(Step::Again)
             }
-            DeliveryState::Unknown { attempt_id, .. } => self.settle(&post, &channel, *attempt_id).await,
+            DeliveryState::Unknown { attempt_id, .. } => {
+                // The platform is asked now, and so knows of lost attempts too.
+                self.in_doubt.store(false, Ordering::Relaxed);
+                self.settle(&post, &channel, *attempt_id).await
+            }
             DeliveryState::Published { .. } | DeliveryState::Failed { .. } | DeliveryState::Cancelled => {
                 Ok(Step::End(Fired::Done))
             }
@@ -149,6 +175,36 @@ impl Fire<'_> {
             })
             .await?;
         Ok(outcome.value.unwrap_or_default())
+    }
+
+    /// Records an attempt whose outcome nobody knows, in place of those that a restore took out of the
+    /// log; from there on it is settled like any other, with the platform asked first.
+    async fn doubt(&self) -> Result<Step, CommandError> {
+        let (post, channel) = (self.due.post, self.due.channel);
+        let doubted = self
+            .handler
+            .bus
+            .transact(&self.context(None), "DoubtPublish", move |work| {
+                Box::pin(async move {
+                    let now = work.now();
+                    let attempt_id = AttemptId::new(work.new_id());
+                    let command = PostCommand::BeginAttempt { channel, attempt_id, now };
+                    work.execute::<Post>(post, command).await?;
+                    let unknown = PostCommand::RecordUnknown {
+                        channel,
+                        attempt_id,
+                        reason: RESTORED.to_string(),
+                        what_to_do: LOOK_AT_CHANNEL.to_string(),
+                        at: now,
+                    };
+                    work.execute::<Post>(post, unknown).await
+                })
+            })
+            .await;
+        match doubted {
+            Ok(_) | Err(CommandError::Refused(_)) => Ok(Step::Again),
+            Err(error) => Err(error),
+        }
     }
 
     /// Records the attempt, calls the platform, records the outcome.

@@ -24,6 +24,9 @@ pub(super) struct Due {
     pub(super) channel: IntegrationId,
     /// Of the command that scheduled it, so that the worker's events can be followed back to it.
     pub(super) correlation: Uuid,
+    /// Of the event that set it; 0 in timers from before this was noted.
+    #[serde(default)]
+    pub(super) position: u64,
 }
 
 /// The process manager behind publishing. Keeps nothing but its timers.
@@ -90,7 +93,12 @@ async fn set(
     due_at: DateTime<Utc>,
 ) -> Result<(), ReactError> {
     for channel in channels {
-        let due = Due { post, channel: *channel, correlation: event.metadata.correlation_id };
+        let due = Due {
+            post,
+            channel: *channel,
+            correlation: event.metadata.correlation_id,
+            position: event.position,
+        };
         let timer = NewTimer {
             kind: KIND,
             key: key(post, *channel),

@@ -4,6 +4,7 @@
 
 mod account;
 mod append;
+mod backup;
 mod confidential;
 mod faults;
 mod framework;
