@@ -3,7 +3,10 @@
 //! A build reads the whole log. Most of what it reads is decoded once into one type, so no tree of
 //! JSON values is made on the way, and metadata that nobody looks at is not even fetched.
 
+use std::any::Any;
+
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
@@ -34,6 +37,7 @@ pub struct UnparsedEvent {
     pub recorded_at: DateTime<Utc>,
     payload: Body,
     metadata: Body,
+    ahead: Ahead,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +61,33 @@ pub enum DecodeError {
     /// The reader said that it needs none of it.
     #[error("the metadata was not read")]
     NotRead,
+}
+
+/// What was decoded before anybody asked; taken by the first who does.
+#[derive(Default)]
+struct Ahead(Mutex<Option<Box<dyn Any + Send>>>);
+
+impl Ahead {
+    fn put<E: Send + 'static>(&self, decoded: E) {
+        *self.0.lock() = Some(Box::new(decoded));
+    }
+
+    fn take<E: 'static>(&self) -> Option<E> {
+        self.0.lock().take()?.downcast().ok().map(|decoded| *decoded)
+    }
+}
+
+impl Clone for Ahead {
+    /// Decoded again where it is needed.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl std::fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ahead")
+    }
 }
 
 impl Body {
@@ -83,6 +114,7 @@ impl UnparsedEvent {
             recorded_at: event.recorded_at,
             payload,
             metadata,
+            ahead: Ahead::default(),
         }
     }
 
@@ -90,8 +122,19 @@ impl UnparsedEvent {
     ///
     /// # Errors
     /// If the JSON is not one of `E`'s forms, or a sealed value in it is damaged.
-    pub fn decode<E: DeserializeOwned>(&self) -> Result<E, DecodeError> {
-        self.payload.decode()
+    pub fn decode<E: DeserializeOwned + 'static>(&self) -> Result<E, DecodeError> {
+        match self.ahead.take::<E>() {
+            Some(decoded) => Ok(decoded),
+            None => self.payload.decode(),
+        }
+    }
+
+    /// Decodes the payload now, for the next [`UnparsedEvent::decode`] into the same type. A failure is
+    /// left to that.
+    pub fn decode_ahead<E: DeserializeOwned + Send + 'static>(&self) {
+        if let Ok(decoded) = self.payload.decode::<E>() {
+            self.ahead.put(decoded);
+        }
     }
 
     /// The payload as any JSON.
@@ -131,6 +174,7 @@ impl From<RecordedEvent> for UnparsedEvent {
             recorded_at: event.recorded_at,
             payload: Body::Value(event.payload),
             metadata,
+            ahead: Ahead::default(),
         }
     }
 }

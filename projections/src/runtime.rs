@@ -66,6 +66,10 @@ pub trait Projection: Send + Sync + 'static {
         MetadataNeeds::Everything
     }
 
+    /// Decodes an event ahead ([`UnparsedEvent::decode_ahead`]), while the page before is written. A model
+    /// that does so builds faster; nothing else changes.
+    fn decode_ahead(&self, _event: &UnparsedEvent) {}
+
     /// The key that parks together: what follows on a parked key waits with it. By default the stream.
     fn key(&self, event: &UnparsedEvent) -> String {
         event.stream.to_string()
@@ -115,7 +119,7 @@ impl ProjectionError {
 ///
 /// # Errors
 /// [`ProjectionError::Event`].
-pub fn decode<E: serde::de::DeserializeOwned>(event: &UnparsedEvent) -> Result<E, ProjectionError> {
+pub fn decode<E: serde::de::DeserializeOwned + 'static>(event: &UnparsedEvent) -> Result<E, ProjectionError> {
     event.decode().map_err(|error| ProjectionError::event(event, error))
 }
 

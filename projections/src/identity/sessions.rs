@@ -45,6 +45,12 @@ impl Projection for Sessions {
         event.event_type == USER_DELETED
     }
 
+    fn decode_ahead(&self, event: &UnparsedEvent) {
+        if is_of_session(event) {
+            event.decode_ahead::<SessionEvent>();
+        }
+    }
+
     async fn apply(
         &self,
         events: &[UnparsedEvent],

@@ -52,6 +52,10 @@ impl Projection for Activity {
         MetadataNeeds::WithoutClient
     }
 
+    fn decode_ahead(&self, event: &UnparsedEvent) {
+        event.decode_ahead::<Map<String, Value>>();
+    }
+
     async fn apply(
         &self,
         events: &[UnparsedEvent],

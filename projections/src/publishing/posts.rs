@@ -9,7 +9,7 @@ mod fold;
 
 use annals_domain::{
     kernel::{IntegrationId, OrganizationId, PostId, TagId, UserId},
-    publishing::{Post, PostStatus},
+    publishing::{Post, PostEvent, PostStatus},
 };
 use annals_eventstore::{Filter, MetadataNeeds, UnparsedEvent};
 use async_trait::async_trait;
@@ -67,6 +67,10 @@ impl Projection for Posts {
 
     fn metadata(&self) -> MetadataNeeds {
         MetadataNeeds::Nothing
+    }
+
+    fn decode_ahead(&self, event: &UnparsedEvent) {
+        event.decode_ahead::<PostEvent>();
     }
 
     async fn apply(

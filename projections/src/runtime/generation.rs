@@ -171,7 +171,7 @@ impl Generation {
             }
         };
         if !self.live && self.goal.is_some_and(|goal| batch.position < goal) {
-            self.pages.fetch_ahead(&*self.model, max);
+            self.pages.fetch_ahead(&self.model, max);
         }
         if batch.events.is_empty() {
             self.seen = self.seen.max(batch.position);

@@ -18,6 +18,7 @@ pub(super) trait Model: Send + Sync + 'static {
     fn indexes(&self) -> &'static str;
     fn filter(&self) -> Filter;
     fn metadata(&self) -> MetadataNeeds;
+    fn decode_ahead(&self, event: &UnparsedEvent);
     fn key(&self, event: &UnparsedEvent) -> String;
     fn purges(&self, event: &UnparsedEvent) -> bool;
     async fn apply(&self, events: &[UnparsedEvent], tables: &mut PgConnection)
@@ -52,6 +53,10 @@ impl<P: Projection> Model for P {
 
     fn metadata(&self) -> MetadataNeeds {
         Projection::metadata(self)
+    }
+
+    fn decode_ahead(&self, event: &UnparsedEvent) {
+        Projection::decode_ahead(self, event);
     }
 
     fn key(&self, event: &UnparsedEvent) -> String {

@@ -1,9 +1,11 @@
 //! The log as one generation reads it. A build's next page is fetched while the one before is written.
 
+use std::sync::Arc;
+
 use annals_eventstore::{Batch, EventStore, Opening, StoreError, Subscription, UnparsedEvent};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::model::Model;
+use super::{EVENTS_IN_A_ROW, model::Model};
 
 pub(super) struct Pages {
     reading: Reading,
@@ -52,13 +54,17 @@ impl Pages {
         }
     }
 
-    /// Begins to fetch the next page.
-    pub(super) fn fetch_ahead(&mut self, model: &dyn Model, max: usize) {
+    /// Begins to fetch and decode the next page.
+    pub(super) fn fetch_ahead(&mut self, model: &Arc<dyn Model>, max: usize) {
         match std::mem::replace(&mut self.reading, Reading::Lost) {
             Reading::Here(mut subscription) => {
-                let needs = model.metadata();
+                let model = Arc::clone(model);
                 self.reading = Reading::Ahead(AbortOnDropHandle::new(tokio::spawn(async move {
-                    let batch = subscription.next_unparsed(max, needs).await;
+                    let batch = subscription.next_unparsed(max, model.metadata()).await;
+                    for events in batch.iter().flat_map(|batch| batch.events.chunks(EVENTS_IN_A_ROW)) {
+                        events.iter().for_each(|event| model.decode_ahead(event));
+                        tokio::task::yield_now().await;
+                    }
                     (subscription, batch)
                 })));
             }

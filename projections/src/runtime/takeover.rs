@@ -15,6 +15,9 @@ use super::{
 /// Memory for making indexes, while nothing else of the build needs any.
 const INDEX_MEMORY: &str = "256MB";
 
+/// A first, coarse look at the rows (Postgres' default is 100); autovacuum takes the next one.
+const FIRST_STATISTICS: u32 = 20;
+
 /// In the swap, the new generation may catch up with the live one by so many batches, while that waits.
 const LAST_BATCHES_MAX: usize = 4;
 /// How long each of them may take to arrive.
@@ -66,7 +69,7 @@ pub(super) async fn create_indexes(target: Target<'_>, checkpoint: Checkpoint) -
     .and_then(exactly_one)?;
     let settings = format!(
         "SET LOCAL search_path TO \"{schema}\"; SET LOCAL maintenance_work_mem = '{INDEX_MEMORY}'; \
-         SET LOCAL synchronous_commit = off"
+         SET LOCAL synchronous_commit = off; SET LOCAL default_statistics_target = {FIRST_STATISTICS}"
     );
     tx.execute(settings.as_str()).await?;
     if !model.indexes().trim().is_empty() {
