@@ -134,15 +134,15 @@ impl Agency {
             composition: compose(&content)?,
         }];
         let schedule = Schedule { at: self.now + TimeDelta::hours(2), zone: self.zone.clone() };
-        if turn % 20 != 0 {
+        let scheduled = !turn.is_multiple_of(20);
+        if scheduled {
             events.push(PostEvent::Scheduled { schedule, channels: channels.clone() });
         }
         first.push(person(author, "SchedulePost", stream("publishing.post", post, &events)?));
-        if turn % 10 == 0 {
+        if turn.is_multiple_of(10) {
             let edited = PostEvent::Edited { composition: compose(&format!("{content} Bring friends."))? };
             second.push(person(author, "RevisePost", stream("publishing.post", post, &[edited])?));
         }
-        let scheduled = turn % 20 != 0;
         Ok(Post {
             id: post,
             author,
@@ -168,7 +168,7 @@ impl Agency {
                 "BeginAttempt",
                 stream("publishing.post", post.id, &[attempted])?,
             ));
-            let outcome = if self.turn.wrapping_add(post.author) % 50 == 0 {
+            let outcome = if self.turn.wrapping_add(post.author).is_multiple_of(50) {
                 let failure = Failure {
                     class: FailureClass::BadContent,
                     reason: "the platform does not take this".to_string(),
