@@ -3,12 +3,15 @@
 //! The log has no index for it, because each would slow every append; a read model is only as late
 //! as it is busy.
 
-use annals_eventstore::{Filter, RecordedEvent};
+use annals_eventstore::{Filter, MetadataNeeds, UnparsedEvent};
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::{Projection, ProjectionError};
+use crate::{
+    Projection, ProjectionError,
+    runtime::{CopyIn, EVENTS_IN_A_ROW, metadata},
+};
 
 pub struct Causation;
 
@@ -31,23 +34,31 @@ impl Projection for Causation {
         Filter::default()
     }
 
+    fn metadata(&self) -> MetadataNeeds {
+        MetadataNeeds::WithoutClient
+    }
+
     async fn apply(
         &self,
-        events: &[RecordedEvent],
+        events: &[UnparsedEvent],
         tables: &mut PgConnection,
     ) -> Result<(), ProjectionError> {
+        let mut copy =
+            CopyIn::begin(tables, "causation", &["position", "correlation_id", "causation_id"]).await?;
         // An event that is upcast to several is one row of the log.
-        let rows = || events.iter().filter(|event| event.part == 0);
-        let positions: Vec<i64> = rows().map(|event| event.position.cast_signed()).collect();
-        let correlations: Vec<Uuid> = rows().map(|event| event.metadata.correlation_id).collect();
-        let causes: Vec<Option<Uuid>> = rows().map(|event| event.metadata.causation_id).collect();
-        sqlx::query("INSERT INTO causation SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[])")
-            .bind(positions)
-            .bind(correlations)
-            .bind(causes)
-            .execute(tables)
+        for (nth, event) in events.iter().filter(|event| event.part == 0).enumerate() {
+            let metadata = metadata(event)?;
+            copy.row(|row| {
+                row.value(event.position.cast_signed())?;
+                row.value(metadata.correlation_id)?;
+                row.value(metadata.causation_id)
+            })
             .await?;
-        Ok(())
+            if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(copy.finish().await?)
     }
 }
 
