@@ -9,6 +9,7 @@
 //! | sign in and out, light and dark | `sign_in.rs`, `theme.rs` |
 //! | overview | `overview.rs`, its plots from `samples.rs` |
 //! | calendar, one post | `calendar.rs`, `posts.rs` |
+//! | events, one aggregate through time | `events.rs`, `streams.rs` |
 //! | people and keys | `people.rs`, `keys.rs`, `account.rs` |
 //!
 //! Around them: `frame.rs` (navigation, headers), `parts.rs` (times, pills, forms), `plot.rs` (SVG),
@@ -17,6 +18,7 @@
 mod account;
 mod assets;
 mod calendar;
+mod events;
 mod failure;
 mod frame;
 mod keys;
@@ -27,6 +29,7 @@ mod plot;
 mod posts;
 pub mod samples;
 mod sign_in;
+mod streams;
 mod theme;
 mod timeline;
 
@@ -66,6 +69,9 @@ pub fn queries(routes: &mut Routes) {
     routes.page("/people", Right("member", "read"), told, people::page);
     routes.page("/keys", Right("api-key", "read"), told, keys::page);
     routes.page("/account", Session, told, account::page);
+    routes.page("/events", Right("history", "read"), told, events::list);
+    routes.page("/events/{position}", Right("history", "read"), told, events::show);
+    routes.page("/streams/{type}/{id}", Right("history", "read"), told, streams::page);
     // Whoever mistypes an address is told so by a page, not in JSON.
     routes.page("/{rest:.*}", SignedIn, told, failure::nothing_here);
     routes.system("/console/assets/{file}", assets::file);

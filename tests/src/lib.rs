@@ -49,6 +49,31 @@ pub fn bluesky_pds(test: &str) -> Option<String> {
     url
 }
 
+/// A real browser and what drives it.
+#[derive(Clone, Debug)]
+pub struct Chromium {
+    pub program: String,
+    /// The folder of node modules with `playwright-core` and `axe-core`.
+    pub tools: String,
+}
+
+/// The browser that the test run prepared.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn chromium(test: &str) -> Option<Chromium> {
+    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let found = variable("ANNALS_TEST_CHROMIUM").zip(variable("ANNALS_TEST_BROWSER_TOOLS"));
+    if found.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_CHROMIUM is not set: run scripts/test, which prepares a browser"
+        );
+        skipped(test, "chromium");
+    }
+    found.map(|(program, tools)| Chromium { program, tools })
+}
+
 /// Says that a test could not run for want of a part. What a passing test prints is not shown, so
 /// it goes into a file, which `scripts/test` counts and shows.
 fn skipped(test: &str, part: &str) {

@@ -38,9 +38,10 @@ const fn place(path: &'static str, name: &'static str, right: (&'static str, &'s
     Place { path, name, right }
 }
 
-const PLACES: [Place; 4] = [
+const PLACES: [Place; 5] = [
     place(PREFIX, "Overview", ("activity", "read")),
     place("/console/posts", "Calendar", ("post", "read")),
+    place("/console/events", "Events", ("history", "read")),
     place("/console/people", "People", ("member", "read")),
     place("/console/keys", "API keys", ("api-key", "read")),
 ];
@@ -143,6 +144,8 @@ impl Frame {
             div.columns {
                 div.side { (self.navigation("Pages")) }
                 main #content tabindex="-1" {
+                    // What changes by itself is told here.
+                    p #live-status .visually-hidden role="status" {}
                     @if let Some(words) = &self.notice { p.notice.good role="status" { (words) } }
                     (content)
                 }
@@ -227,7 +230,7 @@ pub(super) fn bare(theme: Theme, next: &str, title: &str, content: Markup) -> Ma
 
 fn theme_form(theme: Theme, next: &str) -> Markup {
     html! {
-        form.theme method="post" action={ (PREFIX) "/theme" } role="group" aria-label="Colours" {
+        form.theme method="post" action={ (PREFIX) "/theme" } aria-label="Colours" {
             input type="hidden" name="next" value=(next);
             @for choice in Theme::ALL {
                 button type="submit" name="theme" value=(choice.as_str()) aria-pressed=(choice == theme) {

@@ -12,7 +12,7 @@ use maud::{Markup, html};
 use super::{
     frame::Frame,
     parts::{empty, number, shortened},
-    plot::Plot,
+    plot::{Plot, bins},
     posts::status_pill,
     samples::Sample,
     timeline,
@@ -27,8 +27,6 @@ const NEXT_POSTS: u64 = 6;
 const LAST_EVENTS: u32 = 12;
 /// How far back the plots go.
 const PLOTTED: TimeDelta = TimeDelta::minutes(15);
-/// One point of a plot.
-const BIN_S: i64 = 5;
 
 pub(super) async fn page(
     state: web::Data<AppState>,
@@ -57,7 +55,7 @@ pub(super) async fn page(
 fn installation(frame: &Frame, samples: &[Sample]) -> Markup {
     let (from, to) = (frame.now - PLOTTED, frame.now);
     let appended = appended_per_second(samples);
-    let behind = binned(samples.iter().map(|sample| (sample.at, sample.most_behind() as f64)), f64::max);
+    let behind = bins(samples.iter().map(|sample| (sample.at, sample.most_behind() as f64)), f64::max);
     let plot = |id, title, unit, points| Plot { id, title, unit, from, to, zone: frame.zone, points }.draw();
     let last = samples.last();
     html! {
@@ -99,30 +97,6 @@ fn appended_per_second(samples: &[Sample]) -> Vec<(DateTime<Utc>, f64)> {
     let counted = rates.map(|(at, rate)| (at, (rate, 1.0)));
     let sums = bins(counted, |(sum, count), (rate, one)| (sum + rate, count + one));
     sums.into_iter().map(|(at, (sum, count))| (at, sum / count)).collect()
-}
-
-fn binned(
-    points: impl Iterator<Item = (DateTime<Utc>, f64)>,
-    join: impl Fn(f64, f64) -> f64,
-) -> Vec<(DateTime<Utc>, f64)> {
-    bins(points, join)
-}
-
-/// Joins what lies within the same few seconds; bins lie at whole multiples, so a plot does not flicker.
-fn bins<T: Copy>(
-    points: impl Iterator<Item = (DateTime<Utc>, T)>,
-    join: impl Fn(T, T) -> T,
-) -> Vec<(DateTime<Utc>, T)> {
-    let mut bins: Vec<(DateTime<Utc>, T)> = Vec::new();
-    for (at, value) in points {
-        let start = at.timestamp() - at.timestamp().rem_euclid(BIN_S);
-        let Some(start) = DateTime::from_timestamp(start, 0) else { continue };
-        match bins.last_mut() {
-            Some((last, joined)) if *last == start => *joined = join(*joined, value),
-            _ => bins.push((start, value)),
-        }
-    }
-    bins
 }
 
 /// What a member wants to know of their organization.

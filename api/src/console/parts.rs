@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::frame::Frame;
@@ -52,6 +53,12 @@ pub(super) fn number(value: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// JSON to read: indented, in a box that scrolls by itself.
+pub(super) fn json(value: &Value) -> Markup {
+    let text = serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
+    html! { pre.data tabindex="0" role="group" aria-label="JSON" { (text) } }
 }
 
 /// What stands where there is nothing to show: why, and what to do about it.

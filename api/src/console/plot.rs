@@ -12,6 +12,8 @@ const LEFT: f64 = 44.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 26.0;
+/// Seconds that one point of a plot stands for.
+const BIN_S: i64 = 5;
 /// Horizontal gridlines, about.
 const LINES: f64 = 4.0;
 /// Points further apart than this are not joined: nobody looked in between.
@@ -116,6 +118,23 @@ impl Plot<'_> {
 
 fn seconds(delta: TimeDelta) -> f64 {
     delta.as_seconds_f64()
+}
+
+/// Joins what lies within the same few seconds; bins lie at whole multiples, so a plot does not flicker.
+pub(super) fn bins<T: Copy>(
+    points: impl Iterator<Item = (DateTime<Utc>, T)>,
+    join: impl Fn(T, T) -> T,
+) -> Vec<(DateTime<Utc>, T)> {
+    let mut bins: Vec<(DateTime<Utc>, T)> = Vec::new();
+    for (at, value) in points {
+        let start = at.timestamp() - at.timestamp().rem_euclid(BIN_S);
+        let Some(start) = DateTime::from_timestamp(start, 0) else { continue };
+        match bins.last_mut() {
+            Some((last, joined)) if *last == start => *joined = join(*joined, value),
+            _ => bins.push((start, value)),
+        }
+    }
+    bins
 }
 
 /// A tenth of a pixel is fine enough, and short.

@@ -64,7 +64,7 @@ impl Door {
         }
     }
 
-    /// The same for what a handler returned.
+    /// The same for what a handler returned; a page that it made itself stays as it is, whatever its status.
     pub(super) fn retell(self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         let told = match (self, response.response().error()) {
             (Self::Pages { .. }, Some(error)) => {
@@ -74,7 +74,12 @@ impl Door {
         };
         match told {
             Some(told) => ServiceResponse::new(response.request().clone(), told),
-            None => response,
+            None => {
+                if self.is_pages() {
+                    response.response().extensions_mut().insert(Finished);
+                }
+                response
+            }
         }
     }
 }

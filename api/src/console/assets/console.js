@@ -36,7 +36,13 @@ function followLiveRegions() {
     const words = fresh.querySelector("[data-say]")?.textContent ?? "";
     if (status && words && status.textContent !== words) status.textContent = words;
     const id = region.contains(focused) ? focused.id : "";
+    // What somebody has begun to type stays.
+    const typed = [...region.querySelectorAll("input[id], select[id]")].map(({ id, value }) => [id, value]);
     region.innerHTML = fresh.innerHTML;
+    for (const [id, value] of typed) {
+      const field = document.getElementById(id);
+      if (field && field.value !== value) field.value = value;
+    }
     region.dataset.live = fresh.dataset.live ?? region.dataset.live;
     if (id) document.getElementById(id)?.focus();
   }

@@ -31,6 +31,7 @@ fn routes() -> Routes {
     routes.page("/fails", Access::Right("post", "read"), told, fail);
     routes.form("/acts", Access::Right("post", "create"), told, act);
     routes.form("/enters", Access::Anonymous, told, enter);
+    routes.form("/corrects", Access::Anonymous, told, correct);
     routes.query("/looks", Access::Right("post", "read"), look);
     routes
 }
@@ -52,6 +53,11 @@ async fn act(caller: Caller, form: Form) -> ApiResult {
 
 async fn enter(form: Form) -> ApiResult {
     Ok(HttpResponse::Ok().body(form.raw("password").to_string()))
+}
+
+/// A form that comes back with what is wrong with it.
+async fn correct(_: Form) -> ApiResult {
+    Ok(HttpResponse::BadRequest().content_type("text/html").body("<p>once more</p>"))
 }
 
 async fn call(edge: &Arc<Edge>, request: TestRequest) -> (u16, HeaderMap, String) {
@@ -175,6 +181,8 @@ async fn a_pages_failure_is_a_page() {
         // An address that names nothing is no page's: `console` has a page for it.
         assert_eq!(kind == "text/html", !body.contains("\"success\""), "{kind} {body}");
     }
+    let (status, _, body) = call(&edge, form("/corrects")).await;
+    assert_eq!((status, body.as_str()), (400, "<p>once more</p>"), "a page that a handler made itself");
     let (_, headers, body) = call(&edge, browser.sends(page("/fails"), Side::Query)).await;
     assert!(body.starts_with("<p>"), "{body}");
     assert!(headers.contains_key("x-request-id"));

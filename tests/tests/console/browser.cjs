@@ -1,0 +1,270 @@
+// What the console's tests do in a browser. The Rust side starts the server and says which scenario:
+//   node browser.cjs SCENARIO   with BASE, EMAIL, PASSWORD, CHROMIUM, SHOTS and what the scenario wants in the environment
+// It ends with 0 if the page was as it should be, and nothing was reported to the browser's console.
+"use strict";
+
+const assert = require("node:assert/strict");
+const path = require("node:path");
+const { chromium } = require("playwright-core");
+const axe = require("axe-core").source;
+
+const { BASE, EMAIL, PASSWORD, CHROMIUM, SHOTS } = process.env;
+const PHONE = { width: 390, height: 844 };
+const DESK = { width: 1280, height: 800 };
+
+// Everything that a browser complains about: scripts that fail, policies that are broken, files that are not there.
+function watch(page, reports) {
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) reports.push(`${page.url()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => reports.push(`${page.url()}: ${error.message}`));
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (url.protocol.startsWith("http") && url.origin !== BASE) reports.push(`asks another host: ${url}`);
+  });
+}
+
+async function signIn(page, email = EMAIL) {
+  await page.goto(`${BASE}/console/sign-in`);
+  await page.getByLabel("Mail address").fill(email);
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL((url) => !url.pathname.endsWith("/sign-in"));
+}
+
+// The demonstration's organization is not the one that somebody signs in to first.
+async function enterOrganization(page, name) {
+  await page.goto(`${BASE}/console/account`);
+  await page.getByRole("button", { name: `Switch to ${name}` }).click();
+  await page.waitForURL(`${BASE}/console`);
+}
+
+async function shoot(page, name) {
+  await page.screenshot({ path: path.join(SHOTS, `${name}.png`), fullPage: true });
+}
+
+// WCAG 2.2 A and AA, as far as a program can tell. By script source, which the page's policy does not stop.
+async function checkBarriers(page) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() =>
+    window.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }),
+  );
+  const told = violations.map(({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.map((n) => n.html).join("\n  ")}`);
+  assert.deepEqual(told, [], `barriers at ${page.url()}`);
+}
+
+async function checkWidth(page) {
+  const beyond = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  assert.ok(beyond <= 0, `${page.url()} is ${beyond} pixels wider than the screen`);
+}
+
+// Every link of a page leads somewhere.
+async function checkLinks(page) {
+  const links = await page.$$eval("a[href]", (all) => all.map((link) => link.getAttribute("href")));
+  for (const link of new Set(links)) {
+    if (link.startsWith("#")) {
+      assert.ok(await page.$(link), `${page.url()} has no ${link}`);
+      continue;
+    }
+    const response = await page.request.get(new URL(link, page.url()).href);
+    assert.equal(response.status(), 200, `${link} of ${page.url()}`);
+  }
+}
+
+const ORGANIZATION = "Harbour Coffee Roasters";
+const PLACES = JSON.parse(process.env.PLACES ?? "[]");
+
+const scenarios = {
+  // Each page in light and dark, wide and narrow, looked at for barriers.
+  async pages({ newPage }) {
+    for (const [theme, size, where] of [
+      ["light", DESK, "desk"],
+      ["dark", DESK, "desk-dark"],
+      ["dark", PHONE, "phone-dark"],
+      ["light", PHONE, "phone"],
+    ]) {
+      const page = await newPage({ colorScheme: theme, viewport: size });
+      await page.goto(`${BASE}/console`);
+      await checkBarriers(page);
+      await shoot(page, `sign-in-${where}`);
+      await signIn(page);
+      await enterOrganization(page, ORGANIZATION);
+      for (const { path: where_to, name, heading } of PLACES) {
+        const response = await page.goto(BASE + where_to);
+        assert.equal(response.status(), 200, where_to);
+        assert.equal(await page.locator("h1").innerText(), heading ?? (await page.locator("h1").innerText()));
+        assert.equal(await page.locator("html").getAttribute("lang"), "en");
+        await checkWidth(page);
+        await checkBarriers(page);
+        if (size === DESK && theme === "light") await checkLinks(page);
+        await shoot(page, `${name}-${where}`);
+      }
+      await page.context().close();
+    }
+  },
+
+  // No mouse: Tab, Enter, and what has the focus is always seen.
+  async keyboard({ newPage }) {
+    const page = await newPage();
+    await page.goto(`${BASE}/console/people`);
+    const focused = () =>
+      page.evaluate(() => {
+        const { id, textContent, tagName } = document.activeElement;
+        const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+        return { id, text: textContent.trim(), tag: tagName, ring: `${outlineWidth} ${outlineStyle}` };
+      });
+    assert.equal((await focused()).id, "email", "what is typed first has the focus");
+    await page.keyboard.type(EMAIL);
+    await page.keyboard.press("Tab");
+    assert.equal((await focused()).id, "password");
+    assert.match((await focused()).ring, /^[23]px solid/, "the focus is seen");
+    await page.keyboard.type(PASSWORD);
+    await page.keyboard.press("Enter");
+    await page.waitForURL(`${BASE}/console/people`);
+    await page.keyboard.press("Tab");
+    assert.equal((await focused()).text, "Skip to the content");
+    await page.keyboard.press("Enter");
+    assert.equal((await focused()).id, "content", "the navigation is skipped");
+    for (let tabs = 0; tabs < 40; tabs += 1) {
+      await page.keyboard.press("Tab");
+      const { tag, ring, text } = await focused();
+      if (tag === "BODY") break;
+      assert.match(ring, /^[23]px solid/, `the focus on ${tag} ${text} is seen`);
+    }
+  },
+
+  // A wrong password is told, and what was typed is kept.
+  async refused({ newPage, expect }) {
+    const page = await newPage();
+    await page.goto(`${BASE}/console`);
+    await page.getByLabel("Mail address").fill(EMAIL);
+    await page.getByLabel("Password").fill("not the password");
+    expect(/401/);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").waitFor();
+    assert.equal(await page.getByLabel("Mail address").inputValue(), EMAIL);
+    assert.equal(await page.getByLabel("Password").inputValue(), "");
+    await checkBarriers(page);
+  },
+
+  // The colours are chosen and kept, without a script.
+  async theme({ newPage }) {
+    const page = await newPage({ colorScheme: "light", javaScriptEnabled: false });
+    await signIn(page);
+    const paper = () => page.locator("body").evaluate((body) => getComputedStyle(body).backgroundColor);
+    const light = await paper();
+    await page.goto(`${BASE}/console/posts?view=month`);
+    await page.getByRole("button", { name: "Dark" }).click();
+    await page.waitForURL(`${BASE}/console/posts?view=month`);
+    assert.notEqual(await paper(), light);
+    assert.equal(await page.getByRole("button", { name: "Dark" }).getAttribute("aria-pressed"), "true");
+    await page.goto(`${BASE}/console`);
+    assert.notEqual(await paper(), light, "kept for the next page");
+  },
+
+  // Neither a link nor an address leads a viewer to what is not theirs.
+  async viewer({ newPage, expect }) {
+    const page = await newPage();
+    await signIn(page);
+    await enterOrganization(page, ORGANIZATION);
+    const names = await page.locator(".side nav a").allInnerTexts();
+    assert.deepEqual(names, ["Overview", "Calendar", "People"]);
+    assert.equal(await page.locator("#installation").count(), 0, "no figures of the installation");
+    expect(/403/);
+    for (const address of JSON.parse(process.env.FORBIDDEN)) {
+      const response = await page.goto(BASE + address);
+      assert.equal(response.status(), 403, address);
+      assert.equal(await page.locator("h1").innerText(), "This is not yours to see");
+      await checkBarriers(page);
+    }
+    await page.goto(`${BASE}/console/people`);
+    assert.equal(await page.getByRole("button", { name: /Change|Remove|Invite/ }).count(), 0);
+  },
+
+  // Invite, change a role, make a key and see it once.
+  async people({ newPage }) {
+    const page = await newPage();
+    page.on("dialog", (dialog) => dialog.accept());
+    await signIn(page);
+    await enterOrganization(page, ORGANIZATION);
+    await page.goto(`${BASE}/console/people`);
+    await page.getByLabel("Mail address").fill("new.person@example.org");
+    await page.getByLabel("Role", { exact: true }).selectOption("viewer");
+    await page.getByRole("button", { name: "Invite" }).click();
+    assert.match(await page.locator("#invitation-link").innerText(), /#token=/);
+    await checkBarriers(page);
+    const invitation = page.getByRole("row", { name: /new\.person@example\.org/ });
+    await invitation.getByRole("button", { name: /Take back/ }).click();
+    await page.getByText("The invitation is taken back.").waitFor();
+    assert.equal(await page.getByRole("row", { name: /new\.person@example\.org/ }).count(), 0);
+
+    const chloe = page.getByRole("row", { name: /Chloe Lind/ });
+    await chloe.getByRole("combobox").selectOption("admin");
+    await chloe.getByRole("button", { name: "Change" }).click();
+    await page.getByText("The role is now admin, from this moment on.").waitFor();
+    assert.match(await page.getByRole("row", { name: /Chloe Lind/ }).locator(".pill").innerText(), /admin/);
+
+    await page.goto(`${BASE}/console/keys`);
+    await page.getByLabel("Name").fill("Shop till");
+    await page.getByLabel("post", { exact: true }).check();
+    await page.getByRole("button", { name: "Make the key" }).click();
+    const key = await page.locator("#new-key").innerText();
+    assert.match(key, /^ak_/);
+    const answer = await page.request.get(`${BASE}/api/v1/posts`, { headers: { Authorization: `Bearer ${key}` } });
+    assert.equal(answer.status(), 200, "the key opens the API");
+    await page.goto(`${BASE}/console/keys`);
+    assert.equal((await page.content()).includes(key), false, "it is shown once");
+    await page.getByRole("row", { name: /Shop till/ }).getByRole("button", { name: /Revoke/ }).click();
+    await page.getByText("The key is revoked.").waitFor();
+    const after = await page.request.get(`${BASE}/api/v1/posts`, { headers: { Authorization: `Bearer ${key}` } });
+    assert.equal(after.status(), 401, "and then no more");
+  },
+
+  // A session that is ended elsewhere ends here: the live page itself leads to the sign-in.
+  async ended({ newPage }) {
+    const page = await newPage();
+    await signIn(page);
+    const other = await newPage();
+    await signIn(other);
+    await other.goto(`${BASE}/console/account`);
+    other.on("dialog", (dialog) => dialog.accept());
+    await other.getByRole("button", { name: "End all others" }).click();
+    await other.getByText("All your other sessions have ended.").waitFor();
+    await page.waitForURL(/sign-in/, { timeout: 20000 });
+    await page.getByText("Your session has ended").waitFor();
+    await other.getByRole("button", { name: "Sign out" }).click();
+    await other.getByText("You are signed out.").waitFor();
+    await other.goto(`${BASE}/console/people`);
+    await other.waitForURL(/sign-in\?next=/);
+  },
+};
+
+async function main() {
+  const [scenario] = process.argv.slice(2);
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-gpu"] });
+  const reports = [];
+  const expected = [];
+  const newPage = async (options = {}) => {
+    const context = await browser.newContext({ viewport: DESK, locale: "en-GB", ...options });
+    context.setDefaultTimeout(20000);
+    const page = await context.newPage();
+    watch(page, reports);
+    return page;
+  };
+  try {
+    await scenarios[scenario]({ newPage, expect: (words) => expected.push(words) });
+    const unexpected = reports.filter((report) => !expected.some((words) => words.test(report)));
+    assert.deepEqual(unexpected, [], "the browser's console is empty");
+  } catch (error) {
+    const pages = browser.contexts().flatMap((context) => context.pages());
+    await Promise.all(pages.map((page, i) => shoot(page, `failed-${scenario}-${i}`).catch(() => {})));
+    throw error;
+  } finally {
+    await browser.close();
+  }
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
