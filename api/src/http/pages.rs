@@ -65,7 +65,7 @@ impl Door {
     }
 
     /// The same for what a handler returned; a page that it made itself stays as it is, whatever its status.
-    pub(super) fn retell(self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    pub(super) fn retell(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         let told = match (self, response.response().error()) {
             (Self::Pages { .. }, Some(error)) => {
                 error.as_error::<ApiError>().map(|error| self.tell(response.request(), error))
@@ -76,7 +76,7 @@ impl Door {
             Some(told) => ServiceResponse::new(response.request().clone(), told),
             None => {
                 if self.is_pages() {
-                    response.response().extensions_mut().insert(Finished);
+                    response.response_mut().extensions_mut().insert(Finished);
                 }
                 response
             }
