@@ -1,5 +1,6 @@
 //! The command line of `annals`: what can be asked, and how it is answered.
 
+mod audit;
 mod configuration;
 mod database;
 mod doctor;
@@ -62,6 +63,9 @@ enum Command {
     /// See the timers that wait for a person, and try them again
     #[command(subcommand)]
     Timers(timers::Timers),
+    /// Prove that nobody changed the log: bundles, their verification, checkpoints
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
     /// Run a Postgres without durable data, for the tests
@@ -131,22 +135,27 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("the runtime can't be started")),
     };
-    let done = runtime.block_on(async {
-        match cli.command {
-            Command::Serve(serve) => serve.run().await,
-            Command::Config(args) => configuration::run(&args),
-            Command::Keys(keys) => keys.run().await,
-            Command::Doctor(doctor) => doctor.run().await,
-            Command::Projections(projections) => projections.run().await,
-            Command::Timers(timers) => timers.run().await,
-            Command::Openapi => openapi(),
-            Command::TestPostgres(test_postgres) => test_postgres.run().await,
-        }
-    });
+    let done = runtime.block_on(run(cli.command));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        // Its exit codes say what was found.
+        Command::Audit(audit) => return audit.run().await,
+        Command::Serve(serve) => serve.run().await,
+        Command::Config(args) => configuration::run(&args),
+        Command::Keys(keys) => keys.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
+        Command::Projections(projections) => projections.run().await,
+        Command::Timers(timers) => timers.run().await,
+        Command::Openapi => openapi(),
+        Command::TestPostgres(test_postgres) => test_postgres.run().await,
+    }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 fn openapi() -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! Annals over HTTP, and the program `annals`.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod console;

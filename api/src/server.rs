@@ -14,7 +14,7 @@ use actix_web::{
 use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 
 use crate::{
-    console, health, history,
+    audit, console, health, history,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
     identity, openapi, operations, publishing,
     state::{AppState, Edge},
@@ -34,12 +34,20 @@ pub fn routes() -> Routes {
     operations::queries(&mut routes);
     history::commands(&mut routes);
     history::queries(&mut routes);
+    audit::commands(&mut routes);
+    audit::queries(&mut routes);
     routes
 }
 
 /// What the contexts' handlers say of themselves, for the OpenAPI document.
 pub fn documents() -> Vec<Document> {
-    vec![identity::Document::openapi(), publishing::document(), operations::document(), history::document()]
+    vec![
+        identity::Document::openapi(),
+        publishing::document(),
+        operations::document(),
+        history::document(),
+        audit::Document::openapi(),
+    ]
 }
 
 /// How the server runs, beside what its routes do.

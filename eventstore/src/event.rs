@@ -150,6 +150,18 @@ pub struct StoredEvent {
     pub recorded_at: DateTime<Utc>,
 }
 
+impl StoredEvent {
+    /// The organization that its metadata names.
+    pub fn organization_id(&self) -> Option<Uuid> {
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(default)]
+            organization_id: Option<Uuid>,
+        }
+        serde_json::from_str::<Named>(&self.metadata).ok()?.organization_id
+    }
+}
+
 /// An event for a reader: opened as far as the reader may, upcast to the newest version.
 ///
 /// A stored event that is upcast to several keeps its position for each of

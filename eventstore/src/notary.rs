@@ -16,8 +16,11 @@ mod tree;
 
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use sqlx::PgPool;
 use tlog_tiles::Hash;
+
+use crate::{StoreError, StoredEvent, read, store::MIGRATOR};
 
 pub use check::{Check, CheckedCheckpoint};
 pub use checkpoint::{Checkpoint, TreeHead, open_checkpoint};
@@ -86,6 +89,15 @@ impl Notary {
         Self { pool, key }
     }
 
+    /// The same after bringing the log's tables up to date: for a program that opens no store.
+    ///
+    /// # Errors
+    /// If the database does not answer or a migration fails.
+    pub async fn open(pool: PgPool, key: NotaryKey) -> Result<Self, StoreError> {
+        MIGRATOR.run(&pool).await?;
+        Ok(Self::new(pool, key))
+    }
+
     pub fn key(&self) -> &NotaryKey {
         &self.key
     }
@@ -97,6 +109,16 @@ impl Notary {
     pub async fn tree(&self) -> Result<Tree, NotaryError> {
         let head = tables::head(&self.pool).await?;
         Ok(Tree { size: head.size, root: head.root, head: head.log })
+    }
+
+    /// The row at a position, as stored.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn event(&self, position: u64) -> Result<Option<StoredEvent>, NotaryError> {
+        let mut connection = self.pool.acquire().await?;
+        let row = read::rows(&mut connection, position.saturating_sub(1), position).try_next().await?;
+        Ok(row)
     }
 
     /// The newest checkpoint, if anything was signed yet.

@@ -108,6 +108,11 @@ impl Access {
     }
 }
 
+/// The secrets of the data folder, without its database.
+pub(super) fn secrets(config: &Config) -> anyhow::Result<Secrets> {
+    Ok(Secrets::open(&data_folder(config)?)?)
+}
+
 /// The data folder, made if it is not there. As root it lets others pass (not look): Postgres runs
 /// as another account, and what is inside is private by itself.
 fn data_folder(config: &Config) -> anyhow::Result<PathBuf> {

@@ -233,7 +233,7 @@ impl Verifier {
                 self.comparison.event(event, noted);
             }
             Scope::Organization(id) => {
-                if organization_of(&event) != Some(id) {
+                if event.organization_id() != Some(id) {
                     self.problem(Problem::Foreign { position });
                 }
                 if self.is_in_tree(position, leaf, proof) {
@@ -447,13 +447,4 @@ impl Verifier {
             );
         }
     }
-}
-
-/// The organization that an event's metadata names.
-fn organization_of(event: &StoredEvent) -> Option<uuid::Uuid> {
-    #[derive(serde::Deserialize)]
-    struct Named {
-        organization_id: Option<uuid::Uuid>,
-    }
-    serde_json::from_str::<Named>(&event.metadata).ok()?.organization_id
 }
