@@ -1,5 +1,6 @@
 //! The outside world behind the ports of `annals-commands`.
 
+pub mod checkpoints;
 pub mod feed;
 pub mod mail;
 pub mod net;

@@ -81,6 +81,8 @@ pub struct Notary {
     /// The log's name in its checkpoints; derived from the notary's key if not given.
     pub origin: Option<String>,
     pub checkpoint_interval_s: u64,
+    /// A file to which every checkpoint is appended.
+    pub publish_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -247,7 +249,7 @@ impl Default for Config {
                 former_token_keys: Vec::new(),
                 notary_key: None,
             },
-            notary: Notary { origin: None, checkpoint_interval_s: 60 },
+            notary: Notary { origin: None, checkpoint_interval_s: 60, publish_file: None },
             http: Http {
                 workers: 0,
                 body_bytes_max: 1024 * 1024,

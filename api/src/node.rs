@@ -1,5 +1,6 @@
 //! A running node: the log, the read side, the workers and the HTTP server, by its roles.
 
+mod auditing;
 mod http_config;
 
 use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
@@ -28,7 +29,7 @@ use annals_commands::{
 };
 use annals_eventstore::{
     EventStore, MasterKey, StoreOptions,
-    notary::{Notary, NotaryKey, NotaryOptions},
+    notary::{Notary, NotaryKey},
 };
 use annals_projections::{
     Reader,
@@ -43,6 +44,8 @@ use tokio_util::{
 };
 use url::Url;
 use uuid::Uuid;
+
+use auditing::Auditing;
 
 use crate::{
     config::{Config, NodeRole},
@@ -87,7 +90,7 @@ struct Workers {
     projector: TaskTracker,
     managers: Running,
     timers: Running,
-    notary: TaskTracker,
+    auditing: Option<Auditing>,
     relay: Option<Relay>,
 }
 
@@ -158,7 +161,7 @@ impl Node {
             let mailer: Arc<dyn Mailer> = Arc::new(MailFolder::new(data.join("mail")));
             let mail = IdentityMail::new(store.clone(), mailer, public_url);
             let (mut workers, reader) = Workers::start(id, &bus, &identity, &platforms, mail, clock).await?;
-            workers.follow(notary.clone(), &store, config);
+            workers.auditing = Some(Auditing::start(notary.clone(), &store, &config.notary, &workers.stop));
             workers.relay = start_relay(&store, config.kafka_settings(), &workers.stop).await;
             (Some(workers), reader)
         } else {
@@ -270,15 +273,7 @@ impl Workers {
         )
         .start(stop.clone());
         on_failure.disarm();
-        Ok((Self { stop, projector, managers, timers, notary: TaskTracker::new(), relay: None }, reader))
-    }
-
-    /// The tree over the log grows beside everything else.
-    fn follow(&mut self, notary: Notary, store: &EventStore, config: &Config) {
-        let options =
-            NotaryOptions { checkpoint_interval: Duration::from_secs(config.notary.checkpoint_interval_s) };
-        self.notary.spawn(notary.follow(store.clone(), options, self.stop.clone()));
-        self.notary.close();
+        Ok((Self { stop, projector, managers, timers, auditing: None, relay: None }, reader))
     }
 
     async fn stop(self) {
@@ -287,7 +282,9 @@ impl Workers {
             self.timers.stopped().await;
             self.managers.stopped().await;
             self.projector.wait().await;
-            self.notary.wait().await;
+            if let Some(auditing) = self.auditing {
+                auditing.stopped().await;
+            }
             if let Some(relay) = self.relay {
                 relay.stopped().await;
             }

@@ -9,6 +9,7 @@ pub mod restore;
 mod running;
 pub mod timers;
 
+pub mod audit;
 pub mod identity;
 pub mod publishing;
 

@@ -1,5 +1,6 @@
 //! The outside world as the write side sees it: traits that `annals-adapters` implements.
 
+pub mod checkpoints;
 pub mod clock;
 pub mod mail;
 pub mod social;

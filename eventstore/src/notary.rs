@@ -137,6 +137,22 @@ impl Notary {
         tables::checkpoints(&self.pool, before, limit).await
     }
 
+    /// The checkpoints that a place of publication does not have yet, the oldest first.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn unpublished(&self, place: &str, limit: u32) -> Result<Vec<Checkpoint>, NotaryError> {
+        tables::unpublished(&self.pool, place, limit).await
+    }
+
+    /// Remembers that a place has the checkpoints up to this number.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn published(&self, place: &str, number: u64) -> Result<(), NotaryError> {
+        tables::published(&self.pool, place, number).await
+    }
+
     /// Brings the tree up to the log's head of this moment and signs a checkpoint of it; the one that
     /// is there if nothing has happened since.
     ///

@@ -74,6 +74,34 @@ pub fn chromium(test: &str) -> Option<Chromium> {
     found.map(|(program, tools)| Chromium { program, tools })
 }
 
+/// The Go program that verifies our proofs, built from `tests/interop/tlog`; `None`, with a line in the
+/// summary, where there is no Go or its module proxy can't be reached.
+///
+/// # Panics
+/// If there is all that it takes and it does not build.
+pub fn go_verifier(test: &str) -> Option<std::path::PathBuf> {
+    use std::process::Command;
+    let go = ["go", "/usr/local/go/bin/go"];
+    let runs =
+        |go: &&str| Command::new(go).arg("version").output().is_ok_and(|output| output.status.success());
+    let Some(go) = go.into_iter().find(runs) else {
+        skipped(test, "go");
+        return None;
+    };
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/tlog");
+    let fetched = Command::new(go).args(["mod", "download"]).current_dir(&source).output();
+    if !fetched.is_ok_and(|output| output.status.success()) {
+        skipped(test, "golang.org/x/mod");
+        return None;
+    }
+    // Beside the test's own program: the next run finds it built.
+    let program = program().with_file_name("annals-interop-tlog");
+    let built = Command::new(go).args(["build", "-o"]).arg(&program).arg(".").current_dir(&source).output();
+    let built = built.expect("go runs");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    Some(program)
+}
+
 /// Says that a test could not run for want of a part. What a passing test prints is not shown, so
 /// it goes into a file, which `scripts/test` counts and shows.
 fn skipped(test: &str, part: &str) {

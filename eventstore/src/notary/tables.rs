@@ -239,3 +239,37 @@ pub(super) async fn add_checkpoint(
     };
     checkpoint_of(row)
 }
+
+pub(super) async fn unpublished(
+    executor: impl PgExecutor<'_>,
+    place: &str,
+    limit: u32,
+) -> Result<Vec<Checkpoint>, NotaryError> {
+    let rows: Vec<CheckpointRow> = sqlx::query_as(&format!(
+        "SELECT {COLUMNS} FROM notary_checkpoints
+         WHERE number > coalesce((SELECT p.number FROM notary_published p WHERE p.place = $1), 0)
+         ORDER BY number LIMIT $2"
+    ))
+    .bind(place)
+    .bind(i64::from(limit))
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(checkpoint_of).collect()
+}
+
+pub(super) async fn published(
+    executor: impl PgExecutor<'_>,
+    place: &str,
+    number: u64,
+) -> Result<(), NotaryError> {
+    sqlx::query(
+        "INSERT INTO notary_published (place, number) VALUES ($1, $2)
+         ON CONFLICT (place) DO UPDATE SET published_at = clock_timestamp(),
+             number = greatest(notary_published.number, excluded.number)",
+    )
+    .bind(place)
+    .bind(number.cast_signed())
+    .execute(executor)
+    .await?;
+    Ok(())
+}

@@ -32,17 +32,15 @@ pub(in crate::cli) struct VerifyArgs {
     /// The log's public key as you learned it elsewhere, or a file with it
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// A file with a checkpoint that you kept from before; may be given several times
+    /// A file with a checkpoint that you kept from before, or with many, one after the other with an
+    /// empty line between them; may be given several times
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
 }
 
 impl VerifyArgs {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let options = VerifyOptions {
-            key: self.key.as_deref().map(key).transpose()?,
-            kept: self.checkpoint.iter().map(text).collect::<Result<_, _>>()?,
-        };
+        let options = VerifyOptions { key: self.key.as_deref().map(key).transpose()?, kept: self.kept()? };
         let name = self.file.display();
         let file = File::open(&self.file).with_context(|| format!("{name} can't be opened"))?;
         let mut progress = Progress::new("lines");
@@ -58,6 +56,23 @@ impl VerifyArgs {
             Verdict::Incomplete => ExitCode::from(EXIT_INCOMPLETE),
         })
     }
+
+    fn kept(&self) -> anyhow::Result<Vec<String>> {
+        let mut kept = Vec::new();
+        for path in &self.checkpoint {
+            let found = notes(&text(path)?);
+            anyhow::ensure!(!found.is_empty(), "{} has no checkpoint", path.display());
+            kept.extend(found);
+        }
+        Ok(kept)
+    }
+}
+
+/// The notes of a file, as `notary.publish_file` has them: each is a text, an empty line, signatures.
+fn notes(text: &str) -> Vec<String> {
+    let blocks: Vec<&str> = text.split("\n\n").map(|block| block.trim_matches('\n')).collect();
+    let blocks: Vec<&str> = blocks.into_iter().filter(|block| !block.is_empty()).collect();
+    blocks.chunks(2).map(|note| note.join("\n\n") + "\n").collect()
 }
 
 fn text(path: &PathBuf) -> anyhow::Result<String> {
@@ -109,5 +124,18 @@ fn section(text: &mut String, title: &str, lines: &[String]) {
     text.push_str(&format!("\n{title}\n"));
     for line in lines {
         text.push_str(&format!("  - {line}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_one_checkpoint_or_many() {
+        let (one, two) = ("log\n1\nroot\n\n— log a\n— other b\n", "log\n2\nroot\n\n— log c\n");
+        assert_eq!(notes(one), [one]);
+        assert_eq!(notes(&format!("{one}\n{two}\n")), [one, two]);
+        assert!(notes("\n").is_empty());
     }
 }

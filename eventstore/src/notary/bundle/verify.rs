@@ -321,6 +321,12 @@ impl Verifier {
         }
         let findings = std::mem::take(&mut self.comparison).finish();
         let at = self.problems.len().min(PROBLEMS_MAX);
+        if findings.is_empty() && self.events > 0 {
+            shown.push(format!(
+                "each of the {} events has the hash of its leaf, every byte of it",
+                self.events
+            ));
+        }
         self.problems.splice(at.., findings.into_iter().map(Problem::Event));
         self.tell_what_is_not_known();
         let is_anchored = self.is_pinned || !self.kept.is_empty();
@@ -358,7 +364,7 @@ impl Verifier {
                 Some(true) => {
                     self.kept_shown.push(kept.size);
                     shown.push(format!(
-                        "the first {} events are those of the checkpoint that you kept",
+                        "the leaves of positions 1 to {} have the root of the checkpoint that you kept",
                         kept.size
                     ));
                 }
@@ -370,10 +376,11 @@ impl Verifier {
             }
         }
         if root == head.root {
-            shown.push(format!("all {} events together have the root that was signed", head.size));
+            shown.push(format!("the leaves of all {} positions have the root that was signed", head.size));
             let held = self.chain.held();
             if held > 0 {
-                shown.push(format!("{held} earlier checkpoints in the bundle are of these events"));
+                shown
+                    .push(format!("{held} earlier checkpoints in the bundle have the roots of these leaves"));
             }
         } else {
             let (first, last) = self.chain.between(head.size);

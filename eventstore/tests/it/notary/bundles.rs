@@ -78,7 +78,7 @@ async fn a_bundle_of_the_log_verifies_and_says_what_it_can_not_know() {
     let bundle = export(&notary(&database), Scope::Log, &[]).await;
     let report = check(&bundle, &pinned(&[&first, &second]));
     assert_eq!((report.verdict, report.events), (Verdict::Holds, 700), "{report:?}");
-    assert!(report.shown.iter().any(|shown| shown.contains("all 700 events together")), "{report:?}");
+    assert!(report.shown.iter().any(|shown| shown.contains("of all 700 positions")), "{report:?}");
     let report = check(&bundle, &pinned(&[]));
     assert_eq!(report.verdict, Verdict::Holds);
     assert!(report.unknown.iter().any(|unknown| unknown.contains("signed it anew")), "{report:?}");

@@ -1,0 +1,49 @@
+//! The tree over the log, and what is signed of it made public.
+
+use std::{sync::Arc, time::Duration};
+
+use annals_adapters::checkpoints::CheckpointFile;
+use annals_commands::{Running, audit::CheckpointPublishing, ports::checkpoints::CheckpointPublisher};
+use annals_eventstore::{
+    EventStore,
+    notary::{Notary, NotaryOptions},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::config;
+
+/// A notary that follows the log.
+pub(super) struct Auditing {
+    following: TaskTracker,
+    publishing: Running,
+}
+
+impl Auditing {
+    pub(super) fn start(
+        notary: Notary,
+        store: &EventStore,
+        config: &config::Notary,
+        stop: &CancellationToken,
+    ) -> Self {
+        let options =
+            NotaryOptions { checkpoint_interval: Duration::from_secs(config.checkpoint_interval_s) };
+        let following = TaskTracker::new();
+        following.spawn(notary.clone().follow(store.clone(), options, stop.clone()));
+        following.close();
+        let publishing = CheckpointPublishing::new(notary, publishers(config)).start(stop.clone());
+        Self { following, publishing }
+    }
+
+    pub(super) async fn stopped(&self) {
+        self.following.wait().await;
+        self.publishing.stopped().await;
+    }
+}
+
+fn publishers(config: &config::Notary) -> Vec<Arc<dyn CheckpointPublisher>> {
+    let mut publishers: Vec<Arc<dyn CheckpointPublisher>> = Vec::new();
+    if let Some(path) = &config.publish_file {
+        publishers.push(Arc::new(CheckpointFile::new(path)));
+    }
+    publishers
+}

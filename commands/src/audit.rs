@@ -1,0 +1,5 @@
+//! Making the log's checkpoints public.
+
+mod publishing;
+
+pub use publishing::CheckpointPublishing;

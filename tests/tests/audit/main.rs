@@ -1,0 +1,7 @@
+//! What an auditor does: over HTTP, with the command line, and with a program that nobody here wrote.
+
+mod command_line;
+mod http;
+mod interop;
+mod nodes;
+mod support;
