@@ -5,11 +5,16 @@ mod configuration;
 mod database;
 mod doctor;
 mod keys;
+mod nodes;
+mod office;
 mod out;
+mod progress;
 mod projections;
 mod serve;
+mod tables;
 mod test_postgres;
 mod timers;
+mod tools;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -60,9 +65,19 @@ enum Command {
     /// See how far the read models are, build them again, replay what they could not apply
     #[command(subcommand)]
     Projections(projections::Projections),
-    /// See the timers that wait for a person, and try them again
+    /// See the timers that are set, try parked ones again, cancel them
     #[command(subcommand)]
     Timers(timers::Timers),
+    /// See how far the process managers are, and which node leads them
+    Processes(nodes::Listing),
+    /// See the nodes that live, and what each leads
+    Nodes(nodes::Listing),
+    /// Let an account run the installation
+    #[command(subcommand)]
+    Grant(office::Office),
+    /// Take that right back
+    #[command(subcommand)]
+    Revoke(office::Office),
     /// Prove that nobody changed the log: bundles, their verification, checkpoints
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -152,6 +167,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(doctor) => doctor.run().await,
         Command::Projections(projections) => projections.run().await,
         Command::Timers(timers) => timers.run().await,
+        Command::Processes(listing) => nodes::processes(listing).await,
+        Command::Nodes(listing) => nodes::nodes(listing).await,
+        Command::Grant(office) => office::change(office, office::Change::Grant).await,
+        Command::Revoke(office) => office::change(office, office::Change::Revoke).await,
         Command::Openapi => openapi(),
         Command::TestPostgres(test_postgres) => test_postgres.run().await,
     }

@@ -76,6 +76,7 @@ pub struct Node {
     /// Ends what the console plots are taken from, with the node.
     _sampling: DropGuard,
     presence: Presence,
+    setup_code: Option<String>,
 }
 
 /// This node on the list of those that live.
@@ -155,6 +156,12 @@ impl Node {
             Arc::clone(&clock),
             Some(pool.clone()),
         );
+        let setup_code = match config.is_loopback_only() {
+            true => None,
+            false => {
+                identity.setup_code().await.context("it can't be found out whether there is an operator")?
+            }
+        };
         let id = Uuid::now_v7();
         let notary = Notary::new(pool.clone(), notary_key(config, secrets)?);
         let (workers, reader) = if config.has_role(NodeRole::Workers) {
@@ -200,8 +207,14 @@ impl Node {
             serving: tokio::spawn(server),
             workers,
             presence,
+            setup_code,
             _sampling: sampling,
         })
+    }
+
+    /// What makes its reader the operator, on an installation that others can reach and that has none yet.
+    pub fn setup_code(&self) -> Option<&str> {
+        self.setup_code.as_deref()
     }
 
     /// Finishes the requests in flight, then the workers' calls, then the log's batches.

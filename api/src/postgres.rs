@@ -20,6 +20,7 @@ use std::{
 
 use sqlx::postgres::PgConnectOptions;
 
+pub use account::own_name;
 pub use lock::{FolderLock, LockError};
 
 /// The oldest major version that Annals is tested with.

@@ -31,6 +31,7 @@ pub fn routes() -> Routes {
     publishing::queries(&mut routes);
     console::commands(&mut routes);
     console::queries(&mut routes);
+    operations::commands(&mut routes);
     operations::queries(&mut routes);
     history::commands(&mut routes);
     history::queries(&mut routes);

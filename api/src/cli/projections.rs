@@ -1,24 +1,49 @@
-//! `annals projections`: how far the read models are, building them again, what is parked.
+//! `annals projections`: how the read models are, building them again, repairing what is parked.
 
-use annals_projections::{Applied, runtime::Admin};
-use anyhow::Context as _;
+use annals_domain::operations::EventsPerSecond;
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, database::Access, out};
-use crate::{node, read_models};
+use super::{
+    ConfigArgs, progress, tables,
+    tools::{self, Acting, Shown, Tools, show, told},
+};
+use crate::operations::Guide;
+
+/// Rows that a list shows at most.
+const LISTED_MAX: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Projections {
-    /// How far each read model is, and what it could not apply
-    List(ConfigArgs),
+    /// How far each read model is, who writes it, and what it could not apply
+    List(Listed),
     /// Build a read model again beside the live one; the workers do it, and it takes over by itself
-    Rebuild(Named),
+    Rebuild(Rebuild),
+    /// Hold a rebuild where it is
+    Pause(Action),
+    /// Let a paused rebuild go on
+    Resume(Action),
+    /// Bound how fast a rebuild goes, or lift the bound
+    Throttle(Throttle),
+    /// Give a rebuild up and drop what it has built
+    Cancel(Action),
     /// The keys that a read model could not apply, and why
     Parked(Named),
+    /// The events that wait on one parked key; sealed values are erased
+    Events(Keyed),
     /// Apply what is parked, in order, after a fix
     Replay(Replay),
-    /// Let a build that has parked keys take over all the same
-    Accept(Named),
+    /// Leave out what is parked on a key, until the read model is built again
+    Skip(Skip),
+    /// Let a rebuild that has parked keys take over all the same
+    Accept(Action),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Listed {
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    settings: ConfigArgs,
 }
 
 #[derive(Debug, Args)]
@@ -26,100 +51,156 @@ pub(super) struct Named {
     /// The read model, as `list` names it
     name: String,
     #[command(flatten)]
-    settings: ConfigArgs,
+    listed: Listed,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Keyed {
+    #[command(flatten)]
+    named: Named,
+    /// The key, as `parked` names it
+    key: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Action {
+    #[command(flatten)]
+    named: Named,
+    #[command(flatten)]
+    acting: Acting,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rebuild {
+    #[command(flatten)]
+    action: Action,
+    /// At most so many events per second [default: as fast as it goes]
+    #[arg(long, value_name = "NUMBER", value_parser = tools::pace)]
+    events_per_second: Option<EventsPerSecond>,
+    /// Wait until it has taken over, and show how far it is
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Throttle {
+    #[command(flatten)]
+    action: Action,
+    /// At most so many events per second; without it the bound is lifted
+    #[arg(long, value_name = "NUMBER", value_parser = tools::pace)]
+    events_per_second: Option<EventsPerSecond>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Replay {
     #[command(flatten)]
-    named: Named,
+    action: Action,
     /// This key only
     #[arg(long)]
     key: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Skip {
+    #[command(flatten)]
+    action: Action,
+    /// The key, as `parked` names it
+    key: String,
+}
+
 impl Projections {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let settings = match &self {
-            Self::List(settings) => settings,
-            Self::Rebuild(named) | Self::Parked(named) | Self::Accept(named) => &named.settings,
-            Self::Replay(replay) => &replay.named.settings,
-        };
-        let config = settings.load()?.config;
-        let access = Access::open(&config).await?;
-        let done = async {
-            let options = node::store_options(&config, &access.secrets)?;
-            let store = annals_eventstore::EventStore::open(access.pool.clone(), options).await?;
-            let projector = read_models::projector(store.clone());
-            let text = match &self {
-                Self::List(_) => table(&projector.reader().applied().await?),
-                Self::Rebuild(named) => rebuild(&projector.admin(), &named.name).await?,
-                Self::Parked(named) => parked(&projector.admin(), &named.name).await?,
-                Self::Replay(replay) => {
-                    let replayed =
-                        projector.admin().replay_parked(&replay.named.name, replay.key.as_deref()).await?;
+        match self {
+            Self::List(listed) => {
+                let all = Tools::with(&listed.settings, async |tools| {
+                    tools.operations.projections().await.map_err(told)
+                });
+                show(listed.shown, &all.await?, |all| tables::projections(all))
+            }
+            Self::Rebuild(rebuild) => rebuild.run().await,
+            Self::Pause(action) => action.guide(Guide::Pause).await,
+            Self::Resume(action) => action.guide(Guide::Resume).await,
+            Self::Throttle(throttle) => {
+                throttle.action.guide(Guide::Throttle(throttle.events_per_second)).await
+            }
+            Self::Cancel(action) => action.guide(Guide::Cancel).await,
+            Self::Accept(action) => action.guide(Guide::AcceptParked).await,
+            Self::Parked(Named { name, listed }) => {
+                let keys = Tools::with(&listed.settings, async |tools| {
+                    tools.operations.parked(&name, None, LISTED_MAX).await.map_err(told)
+                });
+                show(listed.shown, &keys.await?, |keys| tables::parked(&name, keys))
+            }
+            Self::Events(Keyed { named, key }) => {
+                let events = Tools::with(&named.listed.settings, async |tools| {
+                    tools.operations.parked_events(&named.name, &key, LISTED_MAX).await.map_err(told)
+                });
+                show(named.listed.shown, &events.await?, |events| tables::parked_events(events))
+            }
+            Self::Replay(Replay { action, key }) => {
+                let replayed = Tools::with(&action.named.listed.settings, async |tools| {
+                    let context = tools.context(&action.acting).await?;
+                    let reason = action.acting.reason.clone();
+                    let name = &action.named.name;
+                    tools.operations.replay_parked(&context, name, key.as_deref(), reason).await.map_err(told)
+                });
+                show(action.named.listed.shown, &replayed.await?.value, |replayed| {
+                    format!("{} events applied, {} keys failed again", replayed.applied, replayed.failed_keys)
+                })
+            }
+            Self::Skip(Skip { action, key }) => {
+                let skipped = Tools::with(&action.named.listed.settings, async |tools| {
+                    let context = tools.context(&action.acting).await?;
+                    let reason = action.acting.reason.clone();
+                    tools
+                        .operations
+                        .skip_parked(&context, &action.named.name, &key, reason)
+                        .await
+                        .map_err(told)
+                });
+                show(action.named.listed.shown, &skipped.await?.value, |skipped| {
                     format!(
-                        "{} events applied, {} keys failed again\n",
-                        replayed.applied, replayed.failed_keys
+                        "{} events from position {} to {} are left out, {} that came after are applied",
+                        skipped.skipped, skipped.first_position, skipped.last_position, skipped.applied
                     )
-                }
-                Self::Accept(named) => match projector.admin().under_way(&named.name).await? {
-                    Some(under_way) => {
-                        projector.admin().accept_parked(&named.name, under_way.build).await?;
-                        format!("the build of {} takes over when it has caught up\n", named.name)
-                    }
-                    None => anyhow::bail!("{} has no build under way", named.name),
-                },
-            };
-            store.close().await;
-            anyhow::Ok(text)
+                })
+            }
         }
-        .await;
-        access.close().await?;
-        out::print(&done?);
-        Ok(())
     }
 }
 
-async fn rebuild(admin: &Admin, name: &str) -> anyhow::Result<String> {
-    let generation = admin
-        .rebuild(name, 0, None)
-        .await
-        .with_context(|| format!("{name} can't be built again"))?
-        .generation;
-    Ok(format!(
-        "generation {generation} of {name} is built by the workers; annals projections list shows how far it is\n"
-    ))
+impl Action {
+    async fn guide(self, guide: Guide) -> anyhow::Result<()> {
+        let guided = Tools::with(&self.named.listed.settings, async |tools| {
+            let context = tools.context(&self.acting).await?;
+            let reason = self.acting.reason.clone();
+            tools.operations.guide(&context, &self.named.name, guide, reason).await.map_err(told)
+        });
+        show(self.named.listed.shown, &guided.await?.value, |one| {
+            tables::projections(std::slice::from_ref(one))
+        })
+    }
 }
 
-async fn parked(admin: &Admin, name: &str) -> anyhow::Result<String> {
-    let keys = admin.parked(name).await?;
-    let mut text = format!("{} keys of {name} are parked\n", keys.len());
-    for key in keys {
-        text.push_str(&format!(
-            "{}  {} events from position {} ({}), generation {}: {}\n",
-            key.key, key.events, key.position, key.event_type, key.generation, key.error
-        ));
+impl Rebuild {
+    async fn run(self) -> anyhow::Result<()> {
+        let Action { named, acting } = &self.action;
+        let last = Tools::with(&named.listed.settings, async |tools| {
+            if self.wait {
+                tools.needs_workers().await?;
+            }
+            let context = tools.context(acting).await?;
+            let (pace, reason) = (self.events_per_second, acting.reason.clone());
+            let begun =
+                tools.operations.rebuild(&context, &named.name, pace, reason).await.map_err(told)?.value;
+            match (self.wait, &begun.rebuild) {
+                (true, Some(rebuild)) => {
+                    progress::wait(&tools.operations, &named.name, rebuild.generation).await
+                }
+                // It may have taken over already: small logs are read at once.
+                _ => Ok(begun),
+            }
+        });
+        show(named.listed.shown, &last.await?, |one| tables::projections(std::slice::from_ref(one)))
     }
-    Ok(text)
-}
-
-fn table(applied: &[Applied]) -> String {
-    let mut text = format!(
-        "{:<16} {:>7} {:>10} {:>12} {:>8} {:>11}  {}\n",
-        "NAME", "VERSION", "GENERATION", "POSITION", "BEHIND", "PARKED KEYS", "STATE"
-    );
-    for one in applied {
-        text.push_str(&format!(
-            "{:<16} {:>7} {:>10} {:>12} {:>8} {:>11}  {}\n",
-            one.name,
-            one.version,
-            one.generation,
-            one.position,
-            one.head.saturating_sub(one.position),
-            one.parked_keys,
-            one.state
-        ));
-    }
-    text
 }

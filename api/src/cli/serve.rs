@@ -69,7 +69,7 @@ impl Serve {
                 return Err(error);
             }
         };
-        out::print(&welcome(&config, &installation));
+        out::print(&welcome(&config, &installation, node.setup_code()));
         stop.asked().await;
         tracing::info!("stopping: requests in flight are finished; ask again to stop at once");
         tokio::select! {
@@ -107,7 +107,7 @@ impl Stop {
 }
 
 /// Where to look, for whoever started it.
-fn welcome(config: &Config, installation: &Installation) -> String {
+fn welcome(config: &Config, installation: &Installation, setup_code: Option<&str>) -> String {
     let base = config.base_url();
     let database = match &installation.private {
         Some(private) => format!(
@@ -128,6 +128,12 @@ fn welcome(config: &Config, installation: &Installation) -> String {
         }
         Some(settings) => format!("{} on {}", settings.topic("*"), settings.brokers.join(",")),
     };
+    let setup = setup_code.map(|code| {
+        format!(
+            "\n  Setup code {code}: sign up, sign in and send it to POST {base}/api/v1/admin/setup\
+             \n             to become the operator; or name one with annals grant operator EMAIL"
+        )
+    });
     format!(
         "\nAnnals is running.\n\
          \n  API        {base}/api/v1\
@@ -138,9 +144,10 @@ fn welcome(config: &Config, installation: &Installation) -> String {
          \n  Data       {}\
          \n  Database   {database}\
          \n  Kafka      {kafka}\
-         \n  Roles      {}\
+         \n  Roles      {}{}\
          \n\nStop it with Ctrl-C.\n",
         installation.data.display(),
         roles_text(&config.roles),
+        setup.unwrap_or_default(),
     )
 }

@@ -1,71 +1,78 @@
-//! `annals timers`: what waits for a person, and trying it again.
+//! `annals timers`: what is to happen when, and what waits for a person.
 
-use annals_commands::timers::{self, ListedTimer, TimerFilter, TimerState};
-use chrono::Utc;
-use clap::{Args, Subcommand};
+use annals_commands::timers::{TimerFilter, TimerState};
+use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser as _};
 use uuid::Uuid;
 
-use super::{ConfigArgs, database::Access, out};
-
-const LISTED_MAX: u32 = 1000;
+use super::{
+    ConfigArgs, tables,
+    tools::{Acting, Shown, Tools, show, told},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Timers {
-    /// The timers that were parked after their last attempt, and why
-    List(ConfigArgs),
+    /// The timers that are set, the soonest due first
+    List(List),
     /// Make a parked timer due at once, with fresh attempts
-    Retry(Retry),
+    Retry(Action),
+    /// Remove a timer: what it was for does not happen
+    Cancel(Action),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Retry {
+pub(super) struct List {
+    /// Only those that wait for their time, are due, are leased by a worker, or wait for a person
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(TimerState::ALL.map(TimerState::as_str))
+        .map(|text| TimerState::ALL.into_iter().find(|state| state.as_str() == text)))]
+    state: Option<Option<TimerState>>,
+    /// Only those of one kind, such as publishing.publish
+    #[arg(long)]
+    kind: Option<String>,
+    /// How many are listed
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    settings: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Action {
     /// The timer, as `list` names it
     id: Uuid,
+    #[command(flatten)]
+    acting: Acting,
+    #[command(flatten)]
+    shown: Shown,
     #[command(flatten)]
     settings: ConfigArgs,
 }
 
 impl Timers {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let (settings, retry) = match &self {
-            Self::List(settings) => (settings, None),
-            Self::Retry(retry) => (&retry.settings, Some(retry.id)),
-        };
-        let access = Access::open(&settings.load()?.config).await?;
-        let done = async {
-            annals_commands::migrate(&access.pool).await?;
-            match retry {
-                None => {
-                    let filter = TimerFilter { state: Some(TimerState::Parked), ..TimerFilter::default() };
-                    Ok(table(&timers::list(&access.pool, Utc::now(), &filter, LISTED_MAX).await?))
-                }
-                Some(id) if timers::retrigger(&access.pool, id, Utc::now(), u64::MAX >> 1).await? => {
-                    Ok("it is due now\n".to_string())
-                }
-                Some(id) => {
-                    Err(anyhow::anyhow!("no parked timer has the id {id}; annals timers list shows them"))
-                }
+        match self {
+            Self::List(List { state, kind, limit, shown, settings }) => {
+                let filter = TimerFilter { state: state.flatten(), kind, ..TimerFilter::default() };
+                let timers = Tools::with(&settings, async |tools| {
+                    tools.operations.timers(&filter, limit).await.map_err(told)
+                });
+                show(shown, &timers.await?, |timers| tables::timers(timers))
+            }
+            Self::Retry(Action { id, acting, shown, settings }) => {
+                let retried = Tools::with(&settings, async |tools| {
+                    let context = tools.context(&acting).await?;
+                    tools.operations.retry_timer(&context, id, acting.reason.clone()).await.map_err(told)
+                });
+                show(shown, &retried.await?.value, |_| "it is due now".to_string())
+            }
+            Self::Cancel(Action { id, acting, shown, settings }) => {
+                let cancelled = Tools::with(&settings, async |tools| {
+                    let context = tools.context(&acting).await?;
+                    tools.operations.cancel_timer(&context, id, acting.reason.clone()).await.map_err(told)
+                });
+                show(shown, &cancelled.await?.value, |_| "it is cancelled".to_string())
             }
         }
-        .await;
-        access.close().await?;
-        out::print(&done?);
-        Ok(())
     }
-}
-
-fn table(parked: &[ListedTimer]) -> String {
-    let mut text = format!("{} timers are parked\n", parked.len());
-    for timer in parked {
-        text.push_str(&format!(
-            "{}  {} {} due {} after {} attempts: {}\n",
-            timer.id,
-            timer.kind,
-            timer.key,
-            timer.due_at.format("%Y-%m-%d %H:%M:%S UTC"),
-            timer.attempt,
-            timer.reason.as_deref().unwrap_or("no reason was given"),
-        ));
-    }
-    text
 }

@@ -6,10 +6,11 @@ use utoipa::IntoParams;
 
 use super::{
     cursors,
-    views::{ParkedEventView, ParkedKeyView},
+    input::{ReasonBody, ReplayBody},
+    views::{ParkedEventView, ParkedKeyView, ReplayedView, SkippedView},
 };
 use crate::{
-    http::{Answer, ApiError, ApiResult, Caller, Query, answer::Success},
+    http::{Answer, ApiError, ApiResult, Body, Caller, Query, answer::Success},
     state::AppState,
 };
 
@@ -56,4 +57,35 @@ pub(super) async fn show(
 ) -> ApiResult {
     let (name, key) = path.into_inner();
     Answer::ok(state.operations.parked_events(&name, &key, EVENTS_SHOWN_MAX).await?).respond()
+}
+
+/// Applies what is parked, in order, after a fix: one key, or all of them.
+#[utoipa::path(post, path = "/admin/projections/{name}/parked/replay", tag = "admin",
+    params(("name" = String, Path)), request_body = ReplayBody,
+    responses((status = 200, description = "What was applied, and what failed again", body = Success<ReplayedView>)))]
+pub(super) async fn replay(
+    state: web::Data<AppState>,
+    caller: Caller,
+    name: web::Path<String>,
+    Body(body): Body<ReplayBody>,
+) -> ApiResult {
+    let (reason, key) = body.parse()?;
+    let acted = state.operations.replay_parked(&caller.context, &name, key.as_deref(), reason).await?;
+    Answer::ok(acted.value).position(acted.position).respond()
+}
+
+/// Leaves out what is parked on one key: the read model will not show it until it is built again. A
+/// slash in the key is written `%2F`.
+#[utoipa::path(post, path = "/admin/projections/{name}/parked/{key}/skip", tag = "admin",
+    params(("name" = String, Path), ("key" = String, Path)), request_body = ReasonBody,
+    responses((status = 200, description = "What was left out", body = Success<SkippedView>)))]
+pub(super) async fn skip(
+    state: web::Data<AppState>,
+    caller: Caller,
+    path: web::Path<(String, String)>,
+    Body(body): Body<ReasonBody>,
+) -> ApiResult {
+    let (name, key) = path.into_inner();
+    let acted = state.operations.skip_parked(&caller.context, &name, &key, body.parse()?).await?;
+    Answer::ok(acted.value).position(acted.position).respond()
 }

@@ -6,9 +6,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::{cursors, views::TimerView};
+use super::{
+    cursors,
+    input::ReasonBody,
+    views::{TimerDoneView, TimerView},
+};
 use crate::{
-    http::{Answer, ApiError, ApiResult, Caller, FieldError, Query, answer::Success},
+    http::{Answer, ApiError, ApiResult, Body, Caller, FieldError, Query, answer::Success},
     state::AppState,
 };
 
@@ -75,4 +79,32 @@ pub(super) async fn list(
     let timers = state.operations.timers(&filter, limit + 1).await?;
     let (timers, next) = cursors::page(timers, limit, cursors::of_timer);
     Answer::ok(timers).next_cursor(next).respond()
+}
+
+/// Makes a parked timer due at once, with fresh attempts.
+#[utoipa::path(post, path = "/admin/timers/{id}/retry", tag = "admin", params(("id" = Uuid, Path)),
+    request_body = ReasonBody,
+    responses((status = 200, description = "It is due", body = Success<TimerDoneView>)))]
+pub(super) async fn retry(
+    state: web::Data<AppState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    Body(body): Body<ReasonBody>,
+) -> ApiResult {
+    let acted = state.operations.retry_timer(&caller.context, *id, body.parse()?).await?;
+    Answer::ok(acted.value).position(acted.position).respond()
+}
+
+/// Removes a timer: what it was for does not happen.
+#[utoipa::path(post, path = "/admin/timers/{id}/cancel", tag = "admin", params(("id" = Uuid, Path)),
+    request_body = ReasonBody,
+    responses((status = 200, description = "It is gone", body = Success<TimerDoneView>)))]
+pub(super) async fn cancel(
+    state: web::Data<AppState>,
+    caller: Caller,
+    id: web::Path<Uuid>,
+    Body(body): Body<ReasonBody>,
+) -> ApiResult {
+    let acted = state.operations.cancel_timer(&caller.context, *id, body.parse()?).await?;
+    Answer::ok(acted.value).position(acted.position).respond()
 }

@@ -1,7 +1,8 @@
 //! The wire structs of the operator's tools.
 
 use annals_commands::{nodes::Node, process::Checkpoint, timers::ListedTimer};
-use annals_projections::runtime::{GenerationState, GenerationStatus, ParkedEvent, ParkedKey};
+use annals_domain::operations::SkippedKey;
+use annals_projections::runtime::{GenerationState, GenerationStatus, ParkedEvent, ParkedKey, Replayed};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -45,6 +46,15 @@ pub enum ProjectionState {
     Live,
     /// It was never built: who asks is answered 503 until it is.
     Building,
+}
+
+impl ProjectionState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Building => "building",
+        }
+    }
 }
 
 /// A build that is under way.
@@ -330,4 +340,57 @@ impl NodeView {
             last_seen_at: node.seen_at,
         }
     }
+}
+
+/// What a replay of parked events did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplayedView {
+    /// Events applied now.
+    pub applied: u64,
+    /// Keys that failed again and go on waiting.
+    pub failed_keys: u64,
+}
+
+impl From<Replayed> for ReplayedView {
+    fn from(replayed: Replayed) -> Self {
+        Self { applied: replayed.applied, failed_keys: replayed.failed_keys }
+    }
+}
+
+/// What a skip left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SkippedView {
+    pub key: String,
+    /// Events that the read model will not show.
+    pub skipped: u64,
+    /// The first and the last of them.
+    pub first_position: u64,
+    pub last_position: u64,
+    /// Events that had been parked on the key since, and are applied now.
+    pub applied: u64,
+    /// Keys that failed again because of one of those.
+    pub failed_keys: u64,
+}
+
+impl SkippedView {
+    pub(super) fn of(key: &str, all: &[SkippedKey], replayed: Replayed) -> Self {
+        Self {
+            key: key.to_string(),
+            skipped: all.iter().map(|one| one.events).sum(),
+            first_position: all.iter().map(|one| one.first_position).min().unwrap_or(0),
+            last_position: all.iter().map(|one| one.last_position).max().unwrap_or(0),
+            applied: replayed.applied,
+            failed_keys: replayed.failed_keys,
+        }
+    }
+}
+
+/// What became of a timer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TimerDoneView {
+    pub id: Uuid,
+    /// `due` or `cancelled`.
+    pub status: &'static str,
 }

@@ -186,6 +186,12 @@ fn by_name(wanted: &str) -> Option<Account> {
     })
 }
 
+/// The name of the account that this process runs as, or its number.
+pub fn own_name() -> String {
+    let own = rustix::process::getuid().as_raw();
+    name_of(own).unwrap_or_else(|| own.to_string())
+}
+
 fn name_of(uid: u32) -> Option<String> {
     accounts().find(|(_, of, _)| *of == uid).map(|(name, ..)| name)
 }

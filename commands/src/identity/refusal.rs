@@ -16,6 +16,9 @@ pub enum IdentityRefusal {
     NoSuchSession,
     #[error("there is no account with this mail address")]
     NoSuchAccount,
+    /// Says not whether it is wrong or of no use any more.
+    #[error("is not the setup code of this installation, or it has an operator already")]
+    WrongSetupCode,
 }
 
 impl Refusal for IdentityRefusal {
@@ -23,7 +26,7 @@ impl Refusal for IdentityRefusal {
         match self {
             Self::WrongCredentials => RefusalKind::Unauthorized,
             Self::EmailTaken => RefusalKind::Conflict,
-            Self::WrongPassword { .. } => RefusalKind::Invalid,
+            Self::WrongPassword { .. } | Self::WrongSetupCode => RefusalKind::Invalid,
             Self::NotAMember | Self::NoSuchSession | Self::NoSuchAccount => RefusalKind::NotFound,
         }
     }
@@ -36,12 +39,14 @@ impl Refusal for IdentityRefusal {
             Self::NotAMember => "ORGANIZATION_NOT_FOUND",
             Self::NoSuchSession => "SESSION_NOT_FOUND",
             Self::NoSuchAccount => "USER_NOT_FOUND",
+            Self::WrongSetupCode => "WRONG_SETUP_CODE",
         }
     }
 
     fn field(&self) -> Option<&str> {
         match self {
             Self::EmailTaken => Some("email"),
+            Self::WrongSetupCode => Some("code"),
             Self::WrongPassword { field } => Some(field),
             _ => None,
         }

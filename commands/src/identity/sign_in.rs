@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::{Done, FirstAccount, Identity, IdentityRefusal, done::remember_sealed, signed_in_as, tokens};
+use super::{
+    Done, FirstAccount, Identity, IdentityRefusal, done::remember_sealed, operator::first_operator,
+    signed_in_as, tokens,
+};
 use crate::bus::{CommandError, Context, Work};
 
 /// What an organization is called that nobody named. Not after the person: the log keeps it for ever.
@@ -105,11 +108,10 @@ impl Identity {
     }
 
     async fn claim_first_account(&self, work: &mut Work, user_id: UserId) -> Result<(), CommandError> {
-        let first = ClaimKey::plain("identity.operator", "first-account");
-        if work.claim_holder(&first).await?.is_some() {
+        if work.claim_holder(&first_operator()).await?.is_some() {
             return Ok(());
         }
-        work.take_claim(first, user_id);
+        work.take_claim(first_operator(), user_id);
         work.execute::<User>(user_id, UserCommand::GrantOperator).await
     }
 

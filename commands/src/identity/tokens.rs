@@ -7,6 +7,8 @@
 //! | change of address | `ec_` + base64url | user id, request id, an HMAC over both |
 //! | API key | `ak_<id>_<secret>` | key id, 32 random bytes |
 //!
+//! | setup code | `XXXX-XXXX-XXXX` | 60 bits of an HMAC |
+//!
 //! The HMAC in a refresh token tells one that was ours, and was used before, from one that
 //! somebody made up: only the former ends its session. Tokens in mail are derived from ids that
 //! are in the event, so whoever mails them later needs nothing secret in an outbox.
@@ -51,6 +53,30 @@ pub(super) fn session_of(store: &EventStore, token: &str) -> Option<SessionId> {
     let expected = store.derive("identity.refresh-token", signed);
     let ours: bool = mac.ct_eq(&expected[..16]).into();
     ours.then_some(SessionId::new(Uuid::from_slice(&signed[..16]).ok()?))
+}
+
+/// Digits and letters that are not taken for each other (Crockford's base 32).
+const READABLE: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// What makes its reader the first operator of this installation. The same on every node.
+pub(super) fn setup_code(store: &EventStore) -> String {
+    let mac = store.derive("identity.setup-code", b"");
+    let mut code = String::with_capacity(14);
+    for (index, byte) in mac[..12].iter().enumerate() {
+        if index > 0 && index % 4 == 0 {
+            code.push('-');
+        }
+        code.push(char::from(READABLE[usize::from(byte % 32)]));
+    }
+    code
+}
+
+/// Whether somebody entered the setup code, however they wrote it.
+pub(super) fn is_setup_code(store: &EventStore, entered: &str) -> bool {
+    let plain = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
+    };
+    same(&plain(entered), &plain(&setup_code(store)))
 }
 
 fn derived(store: &EventStore, prefix: &str, purpose: &str, first: Uuid, second: Uuid) -> String {

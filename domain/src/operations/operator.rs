@@ -1,4 +1,7 @@
-//! Who runs the installation, and why: beside the user's own `operator_granted`, in one append.
+//! Why somebody runs the installation: beside the user's own `operator_granted`, in one append.
+//!
+//! Whether they are the operator is decided on the user. The first account of an installation that only
+//! its own machine reaches became it with nobody's reason, so it has no `granted` here.
 
 use std::convert::Infallible;
 
@@ -18,8 +21,6 @@ pub struct Operatorship {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantedBy {
-    /// The first account of an installation that only its own machine reaches.
-    FirstAccount,
     /// They entered the code that the server printed at its first start.
     SetupCode,
     /// Whoever may run commands on the server's data said so.
@@ -28,9 +29,7 @@ pub enum GrantedBy {
 
 #[derive(Clone, Debug)]
 pub enum OperatorshipCommand {
-    /// Fine if they hold it already.
     Grant { by: GrantedBy, reason: Reason },
-    /// Fine if they do not hold it.
     Revoke { reason: Reason },
 }
 
@@ -76,15 +75,11 @@ impl Aggregate for Operatorship {
         _services: &(),
         sink: &EventSink<Self>,
     ) -> Result<(), OperatorshipError> {
-        match command {
-            OperatorshipCommand::Grant { by, reason } if !self.is_held => {
-                sink.write(OperatorshipEvent::Granted { by, reason }, self).await;
-            }
-            OperatorshipCommand::Revoke { reason } if self.is_held => {
-                sink.write(OperatorshipEvent::Revoked { reason }, self).await;
-            }
-            OperatorshipCommand::Grant { .. } | OperatorshipCommand::Revoke { .. } => {}
-        }
+        let event = match command {
+            OperatorshipCommand::Grant { by, reason } => OperatorshipEvent::Granted { by, reason },
+            OperatorshipCommand::Revoke { reason } => OperatorshipEvent::Revoked { reason },
+        };
+        sink.write(event, self).await;
         Ok(())
     }
 
@@ -119,17 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn it_is_granted_once_and_again_after_it_was_revoked() {
+    fn it_is_told_why_somebody_holds_it_and_why_no_longer() {
         let grant = OperatorshipCommand::Grant { by: GrantedBy::CommandLine, reason: reason() };
         when(vec![], grant.clone()).then_expect_events(vec![granted()]);
-        when(vec![granted()], grant.clone()).then_expect_events(vec![]);
         when(vec![granted(), revoked()], grant).then_expect_events(vec![granted()]);
-    }
-
-    #[test]
-    fn it_is_revoked_from_who_holds_it() {
         let revoke = OperatorshipCommand::Revoke { reason: reason() };
-        when(vec![], revoke.clone()).then_expect_events(vec![]);
-        when(vec![granted()], revoke).then_expect_events(vec![revoked()]);
+        when(vec![granted()], revoke.clone()).then_expect_events(vec![revoked()]);
+        when(vec![], revoke).then_expect_events(vec![revoked()]);
     }
 }

@@ -9,7 +9,7 @@ pub struct Build {
     pub generation: u32,
 }
 
-/// How fast a build may read the log, in events per second: 1 to 1,000,000.
+/// How many events a build may apply per second: 1 to 1,000,000. What it passes over is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventsPerSecond(u32);
