@@ -1,6 +1,7 @@
 //! Is it alive, is it ready, how is it doing: `/health/live`, `/health/ready`, `/metrics`.
 
 mod recorder;
+mod watch;
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use annals_projections::Applied;
 use serde::Serialize;
 
 pub use recorder::recorder;
+pub use watch::watch;
 
 use crate::{
     http::{Answer, ApiError, ApiResult, Routes},

@@ -75,6 +75,8 @@ pub struct Node {
     workers: Option<Workers>,
     /// Ends what the console plots are taken from, with the node.
     _sampling: DropGuard,
+    /// Ends the looks at database and disk, with the node.
+    _watching: DropGuard,
     presence: Presence,
     setup_code: Option<String>,
 }
@@ -156,6 +158,9 @@ impl Node {
             Arc::clone(&clock),
             Some(pool.clone()),
         );
+        let watching = CancellationToken::new();
+        tokio::spawn(health::watch(pool.clone(), data.to_path_buf(), watching.clone()));
+        let watching = watching.drop_guard();
         let setup_code = match config.is_loopback_only() {
             true => None,
             false => {
@@ -209,6 +214,7 @@ impl Node {
             presence,
             setup_code,
             _sampling: sampling,
+            _watching: watching,
         })
     }
 

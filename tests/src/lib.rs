@@ -104,7 +104,10 @@ pub fn go_verifier(test: &str) -> Option<std::path::PathBuf> {
 
 /// Says that a test could not run for want of a part. What a passing test prints is not shown, so
 /// it goes into a file, which `scripts/test` counts and shows.
-fn skipped(test: &str, part: &str) {
+///
+/// # Panics
+/// If that file can't be written.
+pub fn skipped(test: &str, part: &str) {
     use std::io::Write as _;
     let Some(path) = std::env::var_os("ANNALS_TEST_SKIPS") else { return };
     let file = std::fs::OpenOptions::new().create(true).append(true).open(path);

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Seconds: from a cached read to the request's time limit.
-const SECONDS: [f64; 14] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const SECONDS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0, 30.0];
 /// Sizes of batches.
 const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
@@ -55,6 +55,9 @@ fn describe() {
     for (name, help) in [
         ("http_requests_in_flight", "Requests being answered"),
         ("annals_pool_connections", "Connections to Postgres by pool and state"),
+        ("annals_database_up", "1 if the database answered within 2 s, else 0"),
+        ("annals_disk_free_bytes", "Free on the disk of the data folder"),
+        ("annals_disk_size_bytes", "Size of the disk of the data folder"),
         ("annals_log_head", "The log's last position, as this node has seen it"),
         ("annals_process_position", "The position up to which a process manager has reacted"),
         ("annals_process_lag_events", "Positions between a process manager and the head"),

@@ -145,7 +145,7 @@ impl RebuildView {
         let is_blocked = has_live && build.parked_keys > 0 && !build.are_parked_accepted;
         let state = match build.is_paused {
             true => RebuildState::Paused,
-            false if is_blocked && build.lag_events() == 0 => RebuildState::Blocked,
+            false if is_blocked && build.has_caught_up => RebuildState::Blocked,
             false => RebuildState::Running,
         };
         Self {

@@ -68,6 +68,8 @@ impl Follower {
 
     async fn lead(&self, stop: &CancellationToken) -> End {
         let mut failures = Failures::new(self.manager.name());
+        // There from the beginning, so that an alert can tell none from not asked.
+        metrics::counter!("annals_process_failures_total", "name" => self.manager.name()).increment(0);
         let held = loop {
             if stop.is_cancelled() {
                 return End::Stopped;

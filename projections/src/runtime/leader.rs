@@ -42,6 +42,7 @@ pub(super) async fn contend(runtime: Arc<Runtime>, model: Arc<dyn Model>, stop: 
             }
         }
         runtime.progress.forget(&*model);
+        metrics::forget(&*model);
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(runtime.options.control_interval) => {}

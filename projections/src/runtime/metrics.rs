@@ -36,6 +36,15 @@ pub(super) fn parked(model: &dyn Model, keys: u64) {
     metrics::gauge!("annals_projection_parked_keys", "projection" => model.name()).set(number(keys));
 }
 
+/// This node does not lead any more: what it told last is no longer its to tell.
+pub(super) fn forget(model: &dyn Model) {
+    for name in
+        ["annals_projection_parked_keys", "annals_projection_lag_events", "annals_projection_lag_seconds"]
+    {
+        metrics::gauge!(name, "projection" => model.name()).set(0.0);
+    }
+}
+
 /// How far the live generation is. `applied_at` is the time of the last event that was applied.
 pub(super) fn progress(model: &dyn Model, position: u64, head: u64, applied_at: Option<DateTime<Utc>>) {
     let lag = head.saturating_sub(position);

@@ -31,6 +31,8 @@ pub struct GenerationStatus {
     pub parked_keys: u64,
     pub begun_at: DateTime<Utc>,
     pub live_at: Option<DateTime<Utc>>,
+    /// Of a build: whether it has been where the head was, and has its indexes.
+    pub has_caught_up: bool,
     /// Of a build: what was asked of it.
     pub is_paused: bool,
     pub events_per_second_max: Option<u32>,
@@ -85,6 +87,7 @@ impl FromRow<'_, PgRow> for GenerationStatus {
             parked_keys: unsigned(row.try_get("parked_keys")?),
             begun_at: row.try_get("begun_at")?,
             live_at: row.try_get("live_at")?,
+            has_caught_up: row.try_get("indexed")?,
             is_paused: row.try_get("is_paused")?,
             events_per_second_max: row
                 .try_get::<Option<i32>, _>("events_per_second_max")?
@@ -103,7 +106,7 @@ pub(super) async fn generations(pool: &PgPool) -> Result<Vec<GenerationStatus>, 
              WHERE measured_at > clock_timestamp() - make_interval(secs => $1)
          )
          SELECT v.name, v.version, v.generation, v.state, v.position, head.head, v.parked_keys,
-                v.begun_at, v.live_at, v.accept_parked,
+                v.begun_at, v.live_at, v.accept_parked, v.indexed,
                 (SELECT recorded_at FROM events WHERE events.position = v.position + 1) AS oldest_waiting_at,
                 coalesce(rate.events_per_second, 0) AS events_per_second,
                 coalesce(rate.positions_per_second, 0) AS positions_per_second,
