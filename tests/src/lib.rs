@@ -74,6 +74,22 @@ pub fn chromium(test: &str) -> Option<Chromium> {
     found.map(|(program, tools)| Chromium { program, tools })
 }
 
+/// The real Kafka cluster, if the test run started one.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn kafka_brokers(test: &str) -> Option<String> {
+    let brokers = std::env::var("ANNALS_TEST_KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty());
+    if brokers.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_KAFKA_BROKERS is not set: run scripts/test, which starts a broker"
+        );
+        skipped(test, "kafka");
+    }
+    brokers
+}
+
 /// The Go program that verifies our proofs, built from `tests/interop/tlog`; `None`, with a line in the
 /// summary, where there is no Go or its module proxy can't be reached.
 ///

@@ -10,7 +10,8 @@ use annals_eventstore::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::config;
+use super::checkpoint_topic::CheckpointTopic;
+use crate::config::Config;
 
 /// A notary that follows the log.
 pub(super) struct Auditing {
@@ -22,11 +23,11 @@ impl Auditing {
     pub(super) fn start(
         notary: Notary,
         store: &EventStore,
-        config: &config::Notary,
+        config: &Config,
         stop: &CancellationToken,
     ) -> Self {
         let options =
-            NotaryOptions { checkpoint_interval: Duration::from_secs(config.checkpoint_interval_s) };
+            NotaryOptions { checkpoint_interval: Duration::from_secs(config.notary.checkpoint_interval_s) };
         let following = TaskTracker::new();
         following.spawn(notary.clone().follow(store.clone(), options, stop.clone()));
         following.close();
@@ -40,10 +41,13 @@ impl Auditing {
     }
 }
 
-fn publishers(config: &config::Notary) -> Vec<Arc<dyn CheckpointPublisher>> {
+fn publishers(config: &Config) -> Vec<Arc<dyn CheckpointPublisher>> {
     let mut publishers: Vec<Arc<dyn CheckpointPublisher>> = Vec::new();
-    if let Some(path) = &config.publish_file {
+    if let Some(path) = &config.notary.publish_file {
         publishers.push(Arc::new(CheckpointFile::new(path)));
+    }
+    if let Some(kafka) = config.kafka_settings() {
+        publishers.push(Arc::new(CheckpointTopic::new(kafka)));
     }
     publishers
 }

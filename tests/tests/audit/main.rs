@@ -4,4 +4,5 @@ mod command_line;
 mod http;
 mod interop;
 mod nodes;
+mod publishing;
 mod support;
