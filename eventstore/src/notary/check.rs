@@ -107,6 +107,9 @@ impl Notary {
             progress(position, head.size);
         }
         checked.extend(held.map(|checkpoint| hold(checkpoint, None)));
+        if comparison.differs() {
+            self.compare_later(head.size, head.log, &mut comparison).await?;
+        }
         self.compare_strays(head.log, last.cast_unsigned(), &mut comparison).await?;
         let root = self.ask(&mut Tiles::default(), |tiles| tlog_tiles::tree_hash(head.size, tiles)).await;
         let is_whole = matches!(root, Ok(root) if root == head.root) && frontier.root() == head.root;
@@ -138,6 +141,21 @@ impl Notary {
             comparison.event(event, leaf.map(|(_, leaf)| leaf));
         }
         expected.for_each(|(position, leaf)| comparison.missing(position, leaf));
+        Ok(())
+    }
+
+    /// Events that are not noted yet: one of them may be what is missing elsewhere.
+    async fn compare_later(
+        &self,
+        size: u64,
+        head: u64,
+        comparison: &mut Comparison,
+    ) -> Result<(), NotaryError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut events = read::rows(&mut connection, size, head.min(size + PAGE_EVENTS));
+        while let Some(event) = events.try_next().await? {
+            comparison.later(event);
+        }
         Ok(())
     }
 

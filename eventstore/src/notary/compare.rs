@@ -99,6 +99,8 @@ pub struct Comparison {
     /// The leaves whose events differ or are gone.
     leaves: BTreeMap<u64, Hash>,
     unmatched: Option<(u64, u64, u64)>,
+    /// Events that were not noted yet: they count only if they were noted elsewhere.
+    later: Vec<StoredEvent>,
 }
 
 impl Comparison {
@@ -129,6 +131,18 @@ impl Comparison {
         }
     }
 
+    /// An event after the tree's end. By itself it is as it should be; one that was pushed there is not.
+    pub fn later(&mut self, event: StoredEvent) {
+        if self.later.len() < SUSPECTS_MAX {
+            self.later.push(event);
+        }
+    }
+
+    /// Whether anything differs so far.
+    pub fn differs(&self) -> bool {
+        !self.leaves.is_empty() || !self.suspects.is_empty() || self.unmatched.is_some()
+    }
+
     /// How many events were compared.
     pub fn compared(&self) -> u64 {
         self.compared
@@ -145,6 +159,11 @@ impl Comparison {
                 (event, origin)
             })
             .collect();
+        let pushed = self.later.into_iter().filter_map(|event| {
+            let origin = origin(&event, &noted_at)?;
+            Some((event, Some(origin)))
+        });
+        let origins: Vec<(StoredEvent, Option<u64>)> = origins.into_iter().chain(pushed).collect();
         let found: HashSet<u64> = origins.iter().filter_map(|(_, origin)| *origin).collect();
         let mut findings: Vec<Finding> = Vec::new();
         let mut explained: HashSet<u64> = found.clone();
