@@ -10,6 +10,7 @@ mod office;
 mod out;
 mod progress;
 mod projections;
+mod replay;
 mod serve;
 mod tables;
 mod test_postgres;
@@ -81,6 +82,8 @@ enum Command {
     /// Prove that nobody changed the log: bundles, their verification, checkpoints
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Write what happened as lines of JSON; beside a running server too
+    Replay(replay::Replay),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
     /// Run a Postgres without durable data, for the tests
@@ -151,6 +154,19 @@ pub fn main() -> ExitCode {
         Err(error) => return failed(&anyhow::Error::new(error).context("the runtime can't be started")),
     };
     let done = runtime.block_on(run(cli.command));
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Config(args) => configuration::run(&args),
+            Command::Keys(keys) => keys.run().await,
+            Command::Doctor(doctor) => doctor.run().await,
+            Command::Projections(projections) => projections.run().await,
+            Command::Timers(timers) => timers.run().await,
+            Command::Replay(replay) => replay.run().await,
+            Command::Openapi => openapi(),
+            Command::TestPostgres(test_postgres) => test_postgres.run().await,
+        }
+    });
     match done {
         Ok(code) => code,
         Err(error) => failed(&error),

@@ -8,6 +8,7 @@ pub mod health;
 pub mod history;
 pub mod http;
 pub mod identity;
+pub mod live;
 pub mod node;
 pub mod openapi;
 pub mod operations;

@@ -54,6 +54,7 @@ use crate::{
     health,
     http::tokens::Tokens,
     identity::IdentityDirectory,
+    live::Hub,
     operations::Operations,
     read_models,
     rights::Rights,
@@ -80,6 +81,7 @@ pub struct Node {
     _watching: DropGuard,
     presence: Presence,
     setup_code: Option<String>,
+    live: Hub,
 }
 
 /// This node on the list of those that live.
@@ -187,8 +189,10 @@ impl Node {
         }
         let sampling = sampling.drop_guard();
         let operations = Operations::new(bus.clone(), read_models::projector(store.clone()).admin());
+        let edge = Arc::new(edge);
+        let live = edge.live.clone();
         let state =
-            AppState { bus, identity, reader, platforms, notary, samples, operations, edge: Arc::new(edge) };
+            AppState { bus, identity, reader, platforms, notary, samples, operations, edge };
         let options = ServerOptions {
             workers: config.http.workers,
             shutdown_timeout: Duration::from_secs(config.http.shutdown_timeout_s),
@@ -214,6 +218,7 @@ impl Node {
             workers,
             presence,
             setup_code,
+            live,
             _sampling: sampling,
             _watching: watching,
         })
@@ -226,6 +231,8 @@ impl Node {
 
     /// Finishes the requests in flight, then the workers' calls, then the log's batches.
     pub async fn stop(self) {
+        // Streams have no end of their own to wait for.
+        self.live.close();
         self.server.stop(true).await;
         match self.serving.await {
             Ok(Ok(())) => {}

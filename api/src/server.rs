@@ -16,7 +16,7 @@ use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 use crate::{
     audit, console, health, history,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
-    identity, openapi, operations, publishing,
+    identity, live, openapi, operations, publishing,
     state::{AppState, Edge},
 };
 
@@ -37,6 +37,8 @@ pub fn routes() -> Routes {
     history::queries(&mut routes);
     audit::commands(&mut routes);
     audit::queries(&mut routes);
+    live::commands(&mut routes);
+    live::queries(&mut routes);
     routes
 }
 
@@ -48,6 +50,7 @@ pub fn documents() -> Vec<Document> {
         operations::document(),
         history::document(),
         audit::Document::openapi(),
+        live::document(),
     ]
 }
 

@@ -20,6 +20,7 @@ use crate::{
         own_writes::{OwnWrites, ReadAfter, Reads},
         tokens::Tokens,
     },
+    live::Hub,
     operations::Operations,
     rights::Rights,
 };
@@ -46,6 +47,8 @@ pub struct Edge {
     pub directory: Arc<dyn Directory>,
     pub limits: RateLimits,
     pub own_writes: OwnWrites,
+    /// Who listens to what happens.
+    pub live: Hub,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -63,6 +66,7 @@ impl Edge {
             limits: RateLimits::new(&config.rate_limits, pool),
             rights: Arc::new(rights),
             own_writes: OwnWrites::default(),
+            live: Hub::default(),
             config,
             tokens,
             directory,

@@ -169,6 +169,32 @@ impl EventStore {
         fetch(self.pool(), select).await
     }
 
+    /// The first position of a range, both ends inclusive, that is not in the log; none should be.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn first_gap(&self, from: u64, to: u64) -> Result<Option<u64>, StoreError> {
+        let mut from = from.max(1);
+        while from <= to {
+            let last = to.min(from + (WINDOW_POSITIONS - 1));
+            let gap: Option<i64> = sqlx::query_scalar(
+                "SELECT wanted FROM generate_series($1::bigint, $2::bigint) AS wanted
+                 WHERE (SELECT count(*) FROM events WHERE position BETWEEN $1 AND $2) <> $2 - $1 + 1
+                   AND NOT EXISTS (SELECT FROM events WHERE position = wanted)
+                 ORDER BY wanted LIMIT 1",
+            )
+            .bind(from.cast_signed())
+            .bind(last.cast_signed())
+            .fetch_optional(self.pool())
+            .await?;
+            if let Some(gap) = gap {
+                return Ok(Some(gap.cast_unsigned()));
+            }
+            from = last + 1;
+        }
+        Ok(None)
+    }
+
     /// The number that a stream's last event up to a position has; 0 if it had none.
     ///
     /// # Errors

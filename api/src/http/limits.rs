@@ -24,6 +24,9 @@ use super::{
 };
 use shared::SharedWindow;
 
+/// Longer than a ticket lives.
+const TICKET_USES: Rate = Rate { requests: 1, per: Duration::from_secs(120) };
+
 /// When this many keys are known, those that are idle are forgotten.
 const KEYS_SWEPT_AT: usize = 50_000;
 
@@ -35,6 +38,8 @@ pub struct RateLimits {
     signed_in: Vec<Window<Uuid>>,
     api_key: Vec<Window<Uuid>>,
     shared: Option<SharedWindow>,
+    /// Tickets that were used: one use each, on whatever node.
+    tickets: Option<SharedWindow>,
 }
 
 /// One rate, by key.
@@ -79,6 +84,7 @@ impl RateLimits {
             auth: windows(&policy.auth),
             signed_in: windows(&policy.signed_in),
             api_key: windows(&policy.api_key),
+            tickets: pool.clone().map(|pool| SharedWindow::new(pool, vec![TICKET_USES])),
             shared: pool.map(|pool| SharedWindow::new(pool, policy.auth.clone())),
         }
     }
@@ -108,6 +114,18 @@ impl RateLimits {
             }
         }
         self.check(&self.auth, &ip).map(|_| ())
+    }
+
+    /// Whether a ticket is used for the first time. Without a database no ticket is.
+    ///
+    /// # Errors
+    /// 503 if the database does not answer.
+    pub async fn is_first_use(&self, ticket: Uuid) -> Result<bool, ApiError> {
+        let Some(tickets) = &self.tickets else { return Ok(false) };
+        match tickets.hit("ticket", &ticket.to_string()).await {
+            Ok(wait) => Ok(wait.is_none()),
+            Err(error) => Err(ApiError::unavailable("tickets can't be checked", 2).caused_by(&error)),
+        }
     }
 
     /// A call of a session.

@@ -107,6 +107,8 @@ pub struct RouteInfo {
     pub access: Access,
     pub door: Door,
     pub limit: LimitClass,
+    /// Whether a one-use ticket in the query (`?ticket=`) stands for `Authorization`.
+    pub takes_tickets: bool,
     /// Another bound for the body than the configuration's, in bytes.
     pub body_bytes_max: Option<usize>,
     /// The handler's type: two routes of one handler are two names of one thing.
@@ -119,6 +121,12 @@ pub struct Entry<'r>(&'r mut RouteInfo);
 impl Entry<'_> {
     pub fn limit(self, class: LimitClass) -> Self {
         self.0.limit = class;
+        self
+    }
+
+    /// For what a browser opens without headers: see [`super::tokens::TicketClaims`].
+    pub fn takes_tickets(self) -> Self {
+        self.0.takes_tickets = true;
         self
     }
 
@@ -226,6 +234,7 @@ impl Routes {
             access,
             door: Door::Api,
             limit: LimitClass::Caller,
+            takes_tickets: false,
             body_bytes_max: None,
             handler: std::any::type_name::<F>(),
         };

@@ -54,7 +54,10 @@ pub(super) async fn identify(
 ) -> Result<Identified, ApiError> {
     let access = route.access;
     let (user_id, home, credential) = match route.door {
-        Door::Api => by_header(edge, request).await?,
+        Door::Api => match ticket(route, request) {
+            Some(ticket) => by_ticket(edge, &ticket).await?,
+            None => by_header(edge, request).await?,
+        },
         Door::Pages { .. } => by_cookie(edge, request).await?,
     };
     check_kind(access, &credential)?;
@@ -91,6 +94,27 @@ async fn by_header(edge: &Edge, request: &ServiceRequest) -> Result<Known, ApiEr
     let claims = edge.tokens.verify(credential, edge.clock.now());
     let claims = claims
         .map_err(|fault| ApiError { code: fault_code(fault), ..ApiError::unauthorized(fault.to_string()) })?;
+    check_session(edge, claims.sid, claims.user_id).await?;
+    Ok((claims.user_id, claims.org_id, Credential::Session(claims.sid)))
+}
+
+/// A ticket in the query, where one is taken and no header says who calls.
+fn ticket(route: &RouteInfo, request: &ServiceRequest) -> Option<String> {
+    if !route.takes_tickets || request.headers().contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let mut pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+    pairs.find(|(name, _)| name == "ticket").map(|(_, ticket)| ticket.into_owned())
+}
+
+async fn by_ticket(edge: &Edge, ticket: &str) -> Result<Known, ApiError> {
+    let claims = edge
+        .tokens
+        .verify_ticket(ticket, edge.clock.now())
+        .map_err(|_| ApiError::unauthorized("this ticket has expired or is not one of ours; get another"))?;
+    if !edge.limits.is_first_use(claims.ticket).await? {
+        return Err(ApiError::unauthorized("this ticket was used; get another"));
+    }
     check_session(edge, claims.sid, claims.user_id).await?;
     Ok((claims.user_id, claims.org_id, Credential::Session(claims.sid)))
 }
