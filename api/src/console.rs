@@ -73,7 +73,7 @@ pub fn queries(routes: &mut Routes) {
     routes.page("/events/{position}", Right("history", "read"), told, events::show);
     routes.page("/streams/{type}/{id}", Right("history", "read"), told, streams::page);
     // The API's stream, for this cookie.
-    routes.page("/live", Right("live", "read"), told, crate::live::listen);
+    routes.page("/live", Right("live", "read"), told, crate::live::listen_from_page);
     // Whoever mistypes an address is told so by a page, not in JSON.
     routes.page("/{rest:.*}", SignedIn, told, failure::nothing_here);
     routes.system("/console/assets/{file}", assets::file);

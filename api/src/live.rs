@@ -19,7 +19,7 @@ mod word;
 use actix_web::http::Method;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 
-pub(crate) use answer::listen;
+pub(crate) use answer::listen_from_page;
 pub use hub::Hub;
 
 use crate::http::{Access, Routes};

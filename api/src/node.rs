@@ -191,8 +191,7 @@ impl Node {
         let operations = Operations::new(bus.clone(), read_models::projector(store.clone()).admin());
         let edge = Arc::new(edge);
         let live = edge.live.clone();
-        let state =
-            AppState { bus, identity, reader, platforms, notary, samples, operations, edge };
+        let state = AppState { bus, identity, reader, platforms, notary, samples, operations, edge };
         let options = ServerOptions {
             workers: config.http.workers,
             shutdown_timeout: Duration::from_secs(config.http.shutdown_timeout_s),

@@ -103,7 +103,9 @@ impl Replay {
                 return Ok(());
             }
             if let Some(gap) = gap {
-                anyhow::bail!("position {gap} is missing: the log has a gap, which it never should (annals doctor)");
+                anyhow::bail!(
+                    "position {gap} is missing: the log has a gap, which it never should (annals doctor)"
+                );
             }
             query.from = next;
             progress.tell(next - 1, false);

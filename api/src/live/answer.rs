@@ -46,12 +46,16 @@ pub(crate) struct LiveQuery {
 
 impl LiveQuery {
     fn wanted(&self) -> Result<Wanted, ApiError> {
-        let fields =
-            [("type", &self.event_type), ("aggregateType", &self.aggregate_type), ("aggregateId", &self.aggregate_id)];
+        let fields = [
+            ("type", &self.event_type),
+            ("aggregateType", &self.aggregate_type),
+            ("aggregateId", &self.aggregate_id),
+        ];
         let faults = fields.into_iter().filter_map(|(field, text)| {
             let length = text.as_ref()?.chars().count();
             let is_fine = (1..=FILTER_CHARS_MAX).contains(&length);
-            (!is_fine).then(|| FieldError::new(field, format!("must have 1 to {FILTER_CHARS_MAX} characters")))
+            (!is_fine)
+                .then(|| FieldError::new(field, format!("must have 1 to {FILTER_CHARS_MAX} characters")))
         });
         let faults: Vec<FieldError> = faults.collect();
         if !faults.is_empty() {
@@ -77,16 +81,17 @@ impl LiveQuery {
         (status = 101, description = "A WebSocket"),
     ),
 )]
-pub(crate) async fn listen(
+pub(super) async fn listen(
     state: web::Data<AppState>,
     caller: Caller,
     request: HttpRequest,
     payload: web::Payload,
     Query(query): Query<LiveQuery>,
 ) -> ApiResult {
-    let is_socket = request.headers().get(header::UPGRADE).is_some_and(|to| {
-        to.to_str().is_ok_and(|to| to.trim().eq_ignore_ascii_case("websocket"))
-    });
+    let is_socket = request
+        .headers()
+        .get(header::UPGRADE)
+        .is_some_and(|to| to.to_str().is_ok_and(|to| to.trim().eq_ignore_ascii_case("websocket")));
     if is_socket {
         check_origin(&request, &state.config)?;
     }
@@ -94,6 +99,17 @@ pub(crate) async fn listen(
     let after = last_event_id(&request)?.or(query.after);
     let words = listener::listen(&state, caller, wanted, after).await?;
     if is_socket { socket(&request, payload, words) } else { Ok(events(words)) }
+}
+
+/// The same at `/console/live`, for pages, whose credential is their cookie.
+pub(crate) async fn listen_from_page(
+    state: web::Data<AppState>,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+    query: Query<LiveQuery>,
+) -> ApiResult {
+    listen(state, caller, request, payload, query).await
 }
 
 /// A browser tells which page opens a socket, and lets any page do so: only ours may.

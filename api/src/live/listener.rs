@@ -71,9 +71,10 @@ impl Sight {
         caller.require(RESOURCE, "read")?;
         Ok(match caller.may(history::RESOURCE, "read") {
             true => Self { scope: Scope::of(caller)?, is_full: true },
-            false => {
-                Self { scope: Scope::Organization(OrganizationId::new(caller.organization_id.uuid())), is_full: false }
-            }
+            false => Self {
+                scope: Scope::Organization(OrganizationId::new(caller.organization_id.uuid())),
+                is_full: false,
+            },
         })
     }
 }

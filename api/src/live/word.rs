@@ -109,7 +109,9 @@ impl Word {
                 let data = json(&ResumeData { after: *after, reason: *reason });
                 format!("id: {after}\nevent: resume\nretry: 1000\ndata: {data}\n\n")
             }
-            Self::End { code, message } => format!("event: end\ndata: {}\n\n", json(&EndData { code, message })),
+            Self::End { code, message } => {
+                format!("event: end\ndata: {}\n\n", json(&EndData { code, message }))
+            }
         }
     }
 

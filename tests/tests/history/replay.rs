@@ -38,7 +38,10 @@ async fn it_writes_what_the_api_tells_and_goes_on_where_it_stopped() {
         assert!(output.status.success(), "{}", text(&output.stderr));
     };
     into_file(&["--to", "12"]);
-    assert_eq!(fs::read_to_string(&file).expect("is there"), told.lines().take(12).map(line).collect::<String>());
+    assert_eq!(
+        fs::read_to_string(&file).expect("is there"),
+        told.lines().take(12).map(line).collect::<String>()
+    );
     // As if it had been killed while it wrote.
     cut(&file, 40);
     into_file(&[]);

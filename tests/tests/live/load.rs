@@ -27,8 +27,9 @@ fn resident(server: &Server) -> u64 {
 async fn open(server: &Server, token: &str, query: &str) -> TcpStream {
     let address = server.url().replace("http://", "");
     let mut stream = TcpStream::connect(&address).await.expect("connects");
-    let request =
-        format!("GET /api/v1/live?{query} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let request = format!(
+        "GET /api/v1/live?{query} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.expect("sends");
     stream
 }
@@ -130,7 +131,8 @@ async fn who_does_not_keep_up_is_told_where_to_go_on_and_let_go() {
     let text = String::from_utf8_lossy(&text);
     let last = text.rfind("event: resume").expect("the last word is where to go on");
     let after = text[last..].split_once("\"after\":").expect("says after what").1;
-    let after: u64 = after.split([',', '}']).next().and_then(|text| text.parse().ok()).expect("is a position");
+    let after: u64 =
+        after.split([',', '}']).next().and_then(|text| text.parse().ok()).expect("is a position");
     assert!(text[last..].contains("SLOW"));
     assert!(after > 0 && after < head, "{after} of {head}");
     let mut events = Events::open(&root.api, &format!("live?after={after}")).await;
