@@ -154,19 +154,6 @@ pub fn main() -> ExitCode {
         Err(error) => return failed(&anyhow::Error::new(error).context("the runtime can't be started")),
     };
     let done = runtime.block_on(run(cli.command));
-    let done = runtime.block_on(async {
-        match cli.command {
-            Command::Serve(serve) => serve.run().await,
-            Command::Config(args) => configuration::run(&args),
-            Command::Keys(keys) => keys.run().await,
-            Command::Doctor(doctor) => doctor.run().await,
-            Command::Projections(projections) => projections.run().await,
-            Command::Timers(timers) => timers.run().await,
-            Command::Replay(replay) => replay.run().await,
-            Command::Openapi => openapi(),
-            Command::TestPostgres(test_postgres) => test_postgres.run().await,
-        }
-    });
     match done {
         Ok(code) => code,
         Err(error) => failed(&error),
@@ -187,6 +174,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Nodes(listing) => nodes::nodes(listing).await,
         Command::Grant(office) => office::change(office, office::Change::Grant).await,
         Command::Revoke(office) => office::change(office, office::Change::Revoke).await,
+        Command::Replay(replay) => replay.run().await,
         Command::Openapi => openapi(),
         Command::TestPostgres(test_postgres) => test_postgres.run().await,
     }
