@@ -1,15 +1,17 @@
 # Annals in a container: a release build, run by a user of its own. The Postgres is another
 # container's (DATABASE_URL); see docker-compose.yml.
 FROM rust:1.95-bookworm AS build
+# The Kafka client speaks TLS with OpenSSL.
+RUN apt-get update && apt-get install -y --no-install-recommends libssl-dev pkg-config && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/target \
-    CARGO_TARGET_DIR=/target cargo build --release --locked -p annals-api --bin annals \
+    CARGO_TARGET_DIR=/target cargo build --release --locked -p annals-api --bin annals --features kafka-tls \
     && cp /target/release/annals /usr/local/bin/annals
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates curl tini \
+    && apt-get install -y --no-install-recommends ca-certificates curl libssl3 tini \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /var/lib/annals --create-home annals
 COPY --from=build /usr/local/bin/annals /usr/local/bin/annals

@@ -10,7 +10,9 @@ mod office;
 mod out;
 mod progress;
 mod projections;
+mod relay;
 mod replay;
+mod schemas;
 mod serve;
 mod tables;
 mod test_postgres;
@@ -84,6 +86,11 @@ enum Command {
     Audit(audit::Audit),
     /// Write what happened as lines of JSON; beside a running server too
     Replay(replay::Replay),
+    /// See how far the relay to Kafka is, copy a part of the log beside it
+    #[command(subcommand)]
+    Relay(relay::Relay),
+    /// Print what leaves for Kafka as an AsyncAPI document, or write it with the events' JSON Schemas
+    Schemas(schemas::Schemas),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
     /// Run a Postgres without durable data, for the tests
@@ -175,6 +182,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Grant(office) => office::change(office, office::Change::Grant).await,
         Command::Revoke(office) => office::change(office, office::Change::Revoke).await,
         Command::Replay(replay) => replay.run().await,
+        Command::Relay(relay) => relay.run().await,
+        Command::Schemas(schemas) => schemas.run(),
         Command::Openapi => openapi(),
         Command::TestPostgres(test_postgres) => test_postgres.run().await,
     }

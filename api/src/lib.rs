@@ -16,6 +16,7 @@ pub mod postgres;
 pub mod publishing;
 pub mod read_models;
 pub mod rights;
+pub mod schemas;
 pub mod secrets;
 pub mod server;
 pub mod state;

@@ -16,7 +16,7 @@ use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 use crate::{
     audit, console, health, history,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
-    identity, live, openapi, operations, publishing,
+    identity, live, openapi, operations, publishing, schemas,
     state::{AppState, Edge},
 };
 
@@ -29,6 +29,7 @@ pub fn routes() -> Routes {
     identity::queries(&mut routes);
     publishing::commands(&mut routes);
     publishing::queries(&mut routes);
+    schemas::queries(&mut routes);
     console::commands(&mut routes);
     console::queries(&mut routes);
     operations::commands(&mut routes);
@@ -51,6 +52,7 @@ pub fn documents() -> Vec<Document> {
         history::document(),
         audit::Document::openapi(),
         live::document(),
+        schemas::Document::openapi(),
     ]
 }
 

@@ -38,7 +38,7 @@ pub(crate) const AGGREGATE_TYPE: &str = "publishing.post";
 
 /// The same settings for everyone: room for WAL, so that no checkpoint falls into a run, and old
 /// segments kept for use again, as on a server that has been running for a while.
-const SETTINGS: [&str; 5] =
+pub(crate) const SETTINGS: [&str; 5] =
     ["shared_buffers=512MB", "max_wal_size=8GB", "min_wal_size=4GB", "checkpoint_timeout=30min", "fsync=on"];
 
 #[derive(Default)]
@@ -123,6 +123,11 @@ pub(crate) async fn checkpoint(postgres: &PrivatePostgres) -> anyhow::Result<()>
     connection.execute("CHECKPOINT").await.context("a superuser may checkpoint")?;
     connection.close().await?;
     Ok(())
+}
+
+/// An event's payload, about 300 bytes.
+pub(crate) fn payload(id: &str) -> String {
+    annals::payload(id)
 }
 
 /// A database of a contender's own.

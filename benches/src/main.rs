@@ -1,12 +1,13 @@
 //! Benchmarks beside peers, on a Postgres of their own with `fsync` on.
 //!
-//! `scripts/bench append` and `scripts/bench rebuild` build and run this.
+//! `scripts/bench append`, `scripts/bench rebuild` and `scripts/bench relay` build and run this.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 mod append;
 mod figures;
 mod rebuild;
+mod relay;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +28,8 @@ enum Bench {
     Append(append::Options),
     /// Events per second of a read model that is built again, beside COPY and QueryReplay.
     Rebuild(rebuild::Options),
+    /// Events per second into Kafka: the relay, and Kafka's own ProducerPerformance.
+    Relay(relay::Options),
 }
 
 #[tokio::main(flavor = "multi_thread")]
@@ -34,5 +37,6 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().bench {
         Bench::Append(options) => append::run(options).await,
         Bench::Rebuild(options) => rebuild::run(options).await,
+        Bench::Relay(options) => relay::run(options).await,
     }
 }

@@ -8,5 +8,6 @@ pub mod identity;
 pub mod kernel;
 pub mod operations;
 pub mod publishing;
+pub mod schemas;
 
 pub use kernel::{Refusal, RefusalKind};

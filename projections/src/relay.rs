@@ -7,6 +7,7 @@
 //! record, `sink` holds the producer and its transactions, `checkpoint` reads back where it stands,
 //! `leader` and `live` run it, [`backfill`] copies a range beside it, [`status`] looks at it.
 
+mod asyncapi;
 mod backfill;
 mod checkpoint;
 mod client;
@@ -22,6 +23,7 @@ mod status;
 mod topics;
 mod transfer;
 
+pub use asyncapi::{AsyncApi, asyncapi};
 pub use backfill::{Backfill, Progress, backfill};
 pub use checkpoint::Checkpoint;
 pub use error::RelayError;

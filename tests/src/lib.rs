@@ -118,6 +118,22 @@ pub fn go_verifier(test: &str) -> Option<std::path::PathBuf> {
     Some(program)
 }
 
+/// The brokers of the real Kafka, if the test run started one.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn kafka(test: &str) -> Option<String> {
+    let brokers = std::env::var("ANNALS_TEST_KAFKA_BROKERS").ok().filter(|brokers| !brokers.is_empty());
+    if brokers.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_KAFKA_BROKERS is not set: run scripts/test, which starts a Kafka broker"
+        );
+        skipped(test, "kafka");
+    }
+    brokers
+}
+
 /// Says that a test could not run for want of a part. What a passing test prints is not shown, so
 /// it goes into a file, which `scripts/test` counts and shows.
 ///

@@ -26,6 +26,8 @@ pub struct HttpConfig {
     pub own_write_wait: Duration,
     pub rate_limits: RateLimitPolicy,
     pub roles: NodeRoles,
+    /// Before the names of the topics that events are relayed to.
+    pub topic_prefix: String,
 }
 
 impl HttpConfig {
@@ -42,6 +44,7 @@ impl HttpConfig {
             own_write_wait: Duration::from_secs(1),
             rate_limits: RateLimitPolicy::default(),
             roles: NodeRoles::default(),
+            topic_prefix: "annals".to_string(),
         }
     }
 

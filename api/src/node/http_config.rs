@@ -31,6 +31,7 @@ pub(super) fn of(config: &Config, public_url: Url) -> HttpConfig {
             queries: config.has_role(NodeRole::Queries),
             workers: config.has_role(NodeRole::Workers),
         },
+        topic_prefix: config.kafka.topic_prefix.clone(),
         ..HttpConfig::new(public_url)
     }
 }

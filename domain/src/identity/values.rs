@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,7 +12,7 @@ use crate::kernel::{EmailAddress, InvalidText, TimeZone, bounded};
 macro_rules! bounded_text {
     ($($(#[$doc:meta])* $name:ident: $max:literal),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $name(String);
 
@@ -47,7 +48,7 @@ bounded_text! {
 }
 
 /// A phone number as it was written: digits, with `+`, spaces, dots, brackets and dashes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PhoneNumber(String);
 
@@ -69,7 +70,7 @@ impl PhoneNumber {
 }
 
 /// An `http` or `https` address of a picture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PictureUrl(String);
 
@@ -93,7 +94,7 @@ impl PictureUrl {
 }
 
 /// A language with optional script and region, such as `de` or `pt-BR` (a subset of BCP 47).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Locale(String);
 
@@ -168,7 +169,7 @@ impl std::fmt::Debug for Password {
 }
 
 /// What a frontend remembers for a person: a small JSON object whose keys are its own.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Preferences(Map<String, Value>);
 
@@ -248,7 +249,7 @@ fn has_reserved_key(value: &Value) -> bool {
 }
 
 /// What an API key is cut to: `*`, `post`, `post:*` or `post:read`. Which exist is the policy's business.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Scope(String);
 
@@ -280,7 +281,7 @@ impl Scope {
 }
 
 /// How a person presents themselves. Personal as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Profile {
     pub name: PersonName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -298,7 +299,7 @@ impl Profile {
 }
 
 /// How a person wants things shown. Personal as a whole: zone and language say where someone lives.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UserSettings {
     pub timezone: TimeZone,
     pub locale: Locale,
@@ -307,7 +308,7 @@ pub struct UserSettings {
 }
 
 /// What an organization's admins may set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrganizationSettings {
     pub name: OrganizationName,
     pub timezone: TimeZone,

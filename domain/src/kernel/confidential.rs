@@ -13,12 +13,15 @@
 //! open it. Every decoder therefore accepts the missing value: [`Personal::get`]
 //! and [`Secret::get`] return an `Option`.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 use super::{IntegrationId, UserId};
 
 /// Whose personal data it is, such as `user:0198…`. Forgetting is by subject.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Subject(String);
 
@@ -133,6 +136,40 @@ macro_rules! confidential {
 
 confidential!(Personal, PersonalEnvelope, subject: Subject, "$personal");
 confidential!(Secret, SecretEnvelope, owner: Owner, "$secret");
+
+/// Where events go to whoever may read them, personal data leaves as `null`; readers with the right
+/// to it, elsewhere, find a value of the type.
+impl<T: JsonSchema> JsonSchema for Personal<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Personal_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [generator.subschema_for::<T>(), {"type": "null"}],
+            "x-sealed": "personal",
+        })
+    }
+}
+
+/// A secret never leaves: its form is nobody's business.
+impl<T> JsonSchema for Secret<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "null", "x-sealed": "secret"})
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A member's role in an organization, weakest first, so that `<` reads "may grant less".
@@ -5,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// `auditor` and `operator` are not steps of this ladder: an auditor reads
 /// history and changes nothing; the operator is a right of a user over the
 /// installation and no organization grants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Reads everything of the organization, changes nothing.

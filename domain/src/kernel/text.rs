@@ -1,5 +1,6 @@
 //! Bounded text, parsed once: whoever holds one of these holds a valid value.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a text was not accepted, in words that follow the field's name.
@@ -29,7 +30,7 @@ pub fn bounded(text: &str, max: usize) -> Result<String, InvalidText> {
 }
 
 /// A mail address as it was written, comparable by [`EmailAddress::canonical`].
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct EmailAddress(String);
 
@@ -59,7 +60,7 @@ impl EmailAddress {
 }
 
 /// A time zone of the IANA database, such as `Europe/Berlin`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TimeZone(String);
 

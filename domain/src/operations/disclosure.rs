@@ -1,6 +1,7 @@
 //! Opening somebody's personal data in the past: recorded, with a reason, before it is shown.
 
 use cqrs_es::{Aggregate, event_sink::EventSink};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
@@ -28,7 +29,7 @@ pub enum DisclosureCommand {
 }
 
 /// What was opened; who did it is in the metadata.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum DisclosureEvent {
     Opened { position: u64, subjects: Vec<Subject>, reason: Reason },

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 
 use cqrs_es::{Aggregate, event_sink::EventSink};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
@@ -18,7 +19,7 @@ pub struct Operatorship {
 }
 
 /// By which of the ways somebody became the operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantedBy {
     /// They entered the code that the server printed at its first start.
@@ -34,7 +35,7 @@ pub enum OperatorshipCommand {
 }
 
 /// What became of somebody's office, each `operations.operator.<tag>`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum OperatorshipEvent {
     Granted { by: GrantedBy, reason: Reason },

@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{InvalidText, bounded};
@@ -5,7 +6,7 @@ use crate::kernel::{InvalidText, bounded};
 /// Why somebody intervened: one line of 1 to 500 characters, for whoever reads the history.
 ///
 /// It stays in the log for ever and is not sealed: it names no person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Reason(String);
 

@@ -1,6 +1,7 @@
 //! The labels of an organization's posts: one small aggregate per organization.
 
 use cqrs_es::{Aggregate, DomainEvent, event_sink::EventSink};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 pub const TAGS_MAX: usize = 500;
 
 /// A tag's name: 1 to 40 characters, compared without regard to case.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TagName(String);
 
@@ -36,7 +37,7 @@ impl TagName {
 }
 
 /// A colour as `#rrggbb`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Color(String);
 
@@ -91,7 +92,7 @@ pub enum TagBookCommand {
     Create(Tag),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum TagBookEvent {
     Created { tag_id: TagId, name: TagName, color: Color },

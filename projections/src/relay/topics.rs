@@ -10,7 +10,7 @@ use rdkafka::{
 
 use super::{KafkaSettings, RelayError, client::Quiet};
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Makes topics and remembers which are there. Its calls block.

@@ -16,8 +16,8 @@ use crate::{
 
 const URL: &str = "ANNALS_TEST_RELAY_URL";
 const PREFIX: &str = "ANNALS_TEST_RELAY_PREFIX";
-const KILLS: usize = 24;
-const IN_MID_TRANSACTION_MIN: usize = 12;
+const KILLS: usize = 16;
+const IN_MID_TRANSACTION_MIN: usize = 8;
 
 /// Not a test of its own: the process that tests start and kill.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

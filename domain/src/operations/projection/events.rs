@@ -1,10 +1,11 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Build, EventsPerSecond, SkippedKey};
 use crate::{kernel::named_events, operations::Reason};
 
 /// What was done to a read model, each `operations.projection.<tag>`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ProjectionControlEvent {
     RebuildRequested {

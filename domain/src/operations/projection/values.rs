@@ -1,16 +1,17 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::InvalidText;
 
 /// One building of a read model's tables: `posts_v3_g2` is version 3, generation 2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Build {
     pub version: u32,
     pub generation: u32,
 }
 
 /// How many events a build may apply per second: 1 to 1,000,000. What it passes over is free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct EventsPerSecond(u32);
 
@@ -32,7 +33,7 @@ impl EventsPerSecond {
 }
 
 /// The parked events of one key that one build of a read model will not apply.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SkippedKey {
     pub build: Build,
     /// The key as the read model parks by it, mostly a stream: `publishing.post/0198…`.

@@ -1,5 +1,6 @@
 //! What a post says and where it goes, parsed once.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,7 +14,7 @@ pub const CHANNELS_MAX: usize = 50;
 pub const TAGS_MAX: usize = 20;
 
 /// A post's text: 1 to 10 000 characters, lines allowed, kept as it was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PostText(String);
 
@@ -41,7 +42,7 @@ impl PostText {
 }
 
 /// A channel the post goes to, with a text of its own if it has one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     pub channel: IntegrationId,
     /// In place of the post's first part on this channel; the thread stays.
@@ -49,7 +50,7 @@ pub struct Target {
 }
 
 /// What a post says, where, and under which labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Composition {
     content: PostText,
     thread: Vec<PostText>,

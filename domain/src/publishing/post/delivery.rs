@@ -1,6 +1,7 @@
 //! Where a post stands on one channel.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::AttemptId;
@@ -12,7 +13,7 @@ pub const ATTEMPTS_MAX: u32 = 3;
 const ATTEMPTS_REMEMBERED: usize = 16;
 
 /// Why a post is not on a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
     /// The platform did not act, and might at another time.
@@ -28,7 +29,7 @@ pub enum FailureClass {
 }
 
 /// A failure in words for the person who wrote the post.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     pub class: FailureClass,
     pub reason: String,

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Composition, Failure, Schedule};
 use crate::kernel::{AttemptId, IntegrationId, OrganizationId, UserId};
 
 /// On what grounds something is published again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryBasis {
     /// A person asks; good after a failure, when the platform did not act.
@@ -21,7 +22,7 @@ pub enum RetryBasis {
     SafeByHandle,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum PostEvent {
     Drafted {

@@ -1,6 +1,7 @@
 //! When a post is due: a moment, and the zone in which its author thinks of it.
 
 use chrono::{DateTime, Datelike, LocalResult, NaiveDateTime, SubsecRound, TimeDelta, TimeZone as _, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::PostError;
@@ -10,7 +11,7 @@ use crate::kernel::{InvalidText, TimeZone};
 const PAST_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 const AHEAD_MAX: TimeDelta = TimeDelta::days(5 * 366);
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Schedule {
     pub at: DateTime<Utc>,
     pub zone: TimeZone,
