@@ -10,6 +10,8 @@
 //! | overview | `overview.rs`, its plots from `samples.rs` |
 //! | calendar, one post | `calendar.rs`, `posts.rs` |
 //! | events, one aggregate through time | `events.rs`, `streams.rs` |
+//! | checkpoints, proofs | `audit.rs`, `proof.rs` |
+//! | read models, timers, nodes | `projections.rs`, `parked.rs`, `timers.rs`, `nodes.rs` |
 //! | people and keys | `people.rs`, `keys.rs`, `account.rs` |
 //!
 //! Around them: `frame.rs` (navigation, headers), `parts.rs` (times, pills, forms), `plot.rs` (SVG),
@@ -17,21 +19,27 @@
 
 mod account;
 mod assets;
+mod audit;
 mod calendar;
 mod events;
 mod failure;
 mod frame;
 mod keys;
+mod nodes;
 mod overview;
+mod parked;
 mod parts;
 mod people;
 mod plot;
 mod posts;
+mod projections;
+mod proof;
 pub mod samples;
 mod sign_in;
 mod streams;
 mod theme;
 mod timeline;
+mod timers;
 
 use crate::http::{
     Access::{Anonymous, Right, Session, SignedIn},
@@ -58,6 +66,19 @@ pub fn commands(routes: &mut Routes) {
     routes.form("/account/timezone", Right("profile", "update"), told, account::change_zone);
     routes.form("/account/sessions/{id}/end", Session, told, account::end_session);
     routes.form("/account/sessions/end-others", Session, told, account::end_others);
+    office(routes);
+}
+
+/// What the forms of the operator and the auditor are sent to.
+fn office(routes: &mut Routes) {
+    let manage = Right("system", "manage");
+    routes.form("/projections/{name}/rebuild", manage, told, projections::rebuild);
+    routes.form("/projections/{name}/guide", manage, told, projections::guide);
+    routes.form("/projections/{name}/parked/replay", manage, told, parked::replay);
+    routes.form("/projections/{name}/parked/skip", manage, told, parked::skip);
+    routes.form("/timers/{id}/retry", manage, told, timers::retry);
+    routes.form("/timers/{id}/cancel", manage, told, timers::cancel);
+    routes.form("/audit/sign", Right("audit", "sign"), told, audit::sign);
 }
 
 /// The pages.
@@ -74,6 +95,13 @@ pub fn queries(routes: &mut Routes) {
     routes.page("/streams/{type}/{id}", Right("history", "read"), told, streams::page);
     // The API's stream, for this cookie.
     routes.page("/live", Right("live", "read"), told, crate::live::listen_from_page);
+    routes.page("/audit", Right("audit", "read"), told, audit::page);
+    routes.page("/audit/proof", Right("audit", "read"), told, audit::proof);
+    let read = Right("system", "read");
+    routes.page("/projections", read, told, projections::list);
+    routes.page("/projections/{name}", read, told, projections::show);
+    routes.page("/timers", read, told, timers::page);
+    routes.page("/nodes", read, told, nodes::page);
     // Whoever mistypes an address is told so by a page, not in JSON.
     routes.page("/{rest:.*}", SignedIn, told, failure::nothing_here);
     routes.system("/console/assets/{file}", assets::file);

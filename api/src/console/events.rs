@@ -11,7 +11,7 @@ use super::{
     frame::Frame,
     parts::{empty, json, number, query_pair},
     people::problem,
-    timeline,
+    proof, timeline,
 };
 use crate::{
     history::{
@@ -136,6 +136,10 @@ pub(super) async fn show(
     let found = events::at(store, scope, *position).await?;
     let reader = state.reader_for::<Causation>(&caller).await?;
     let tree = causation::tree(store, reader.pool(), scope, &found).await?;
+    let proof = match caller.may("audit", "read") {
+        true => Some(proof::section(&frame, &state, &caller, *position).await?),
+        false => None,
+    };
     let views: Vec<EventView> = found.into_iter().map(EventView::from).collect();
     let title = format!("Event {}", number(*position));
     let content = html! {
@@ -157,6 +161,7 @@ pub(super) async fn show(
             (commands(&frame, &tree.commands, *position))
             @if tree.truncated { p.quiet { "There is more than is shown." } }
         }
+        @if let Some(proof) = proof { (proof) }
     };
     Ok(frame.page(&title, content))
 }

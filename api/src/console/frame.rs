@@ -38,12 +38,16 @@ const fn place(path: &'static str, name: &'static str, right: (&'static str, &'s
     Place { path, name, right }
 }
 
-const PLACES: [Place; 5] = [
+const PLACES: [Place; 9] = [
     place(PREFIX, "Overview", ("activity", "read")),
     place("/console/posts", "Calendar", ("post", "read")),
     place("/console/events", "Events", ("history", "read")),
+    place("/console/audit", "Audit", ("audit", "read")),
     place("/console/people", "People", ("member", "read")),
     place("/console/keys", "API keys", ("api-key", "read")),
+    place("/console/projections", "Read models", ("system", "read")),
+    place("/console/timers", "Timers", ("system", "read")),
+    place("/console/nodes", "Nodes", ("system", "read")),
 ];
 
 /// Of one request: who looks, from where in the world, at which page.

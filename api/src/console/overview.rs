@@ -1,6 +1,7 @@
 //! The first page: what is planned and what happened; for the operator also how the installation does.
 
 use actix_web::{HttpRequest, web};
+use annals_commands::timers::{TimerFilter, TimerState};
 use annals_domain::publishing::PostStatus;
 use annals_projections::publishing::{
     activity::ActivityFilter,
@@ -25,6 +26,8 @@ use crate::{
 
 const NEXT_POSTS: u64 = 6;
 const LAST_EVENTS: u32 = 12;
+/// More parked timers than that are not counted.
+const PARKED_COUNTED_MAX: u32 = 100;
 /// How far back the plots go.
 const PLOTTED: TimeDelta = TimeDelta::minutes(15);
 
@@ -36,7 +39,7 @@ pub(super) async fn page(
 ) -> ApiResult {
     let frame = Frame::open(&state, &caller, &session, &request).await?;
     let installation = match caller.may("system", "read") {
-        true => Some(installation(&frame, &state.samples.all())),
+        true => Some(installation(&frame, &state).await?),
         false => None,
     };
     let organization = match caller.is_member {
@@ -52,13 +55,18 @@ pub(super) async fn page(
 }
 
 /// What the operator watches.
-fn installation(frame: &Frame, samples: &[Sample]) -> Markup {
+async fn installation(frame: &Frame, state: &AppState) -> Result<Markup, ApiError> {
+    let samples = state.samples.all();
+    let samples = samples.as_slice();
+    let nodes = state.operations.nodes().await?.len();
+    let parked = TimerFilter { state: Some(TimerState::Parked), ..TimerFilter::default() };
+    let parked = state.operations.timers(&parked, PARKED_COUNTED_MAX + 1).await?.len();
     let (from, to) = (frame.now - PLOTTED, frame.now);
     let appended = appended_per_second(samples);
     let behind = bins(samples.iter().map(|sample| (sample.at, sample.most_behind() as f64)), f64::max);
     let plot = |id, title, unit, points| Plot { id, title, unit, from, to, zone: frame.zone, points }.draw();
     let last = samples.last();
-    html! {
+    Ok(html! {
         section #installation data-live="2000" aria-label="The installation" {
             dl.figures {
                 div { dt { "events in the log" } dd { (last.map_or_else(|| "–".into(), |last| number(last.head))) } }
@@ -69,6 +77,11 @@ fn installation(frame: &Frame, samples: &[Sample]) -> Markup {
                 div {
                     dt { "events the slowest read model is behind" }
                     dd { (last.map_or_else(|| "–".into(), |last| number(last.most_behind()))) }
+                }
+                div { dt { a href="/console/nodes" { "nodes alive" } } dd { (nodes) } }
+                div {
+                    dt { a href="/console/timers?state=parked" { "timers parked" } }
+                    dd { @if parked > PARKED_COUNTED_MAX as usize { (PARKED_COUNTED_MAX) "+" } @else { (parked) } }
                 }
             }
             div.pair {
@@ -83,7 +96,7 @@ fn installation(frame: &Frame, samples: &[Sample]) -> Markup {
                 }
             }
         }
-    }
+    })
 }
 
 /// The mean of each bin of time.

@@ -55,6 +55,15 @@ pub(super) fn number(value: u64) -> String {
     text
 }
 
+/// A length of time as people say it: `3 s`, `2 min`, `1.5 h`.
+pub(super) fn seconds(length: f64) -> String {
+    match length {
+        length if length < 90.0 => format!("{} s", length.ceil()),
+        length if length < 5400.0 => format!("{} min", (length / 60.0).round()),
+        length => format!("{:.1} h", length / 3600.0),
+    }
+}
+
 /// JSON to read: indented, in a box that scrolls by itself.
 pub(super) fn json(value: &Value) -> Markup {
     let text = serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
@@ -102,6 +111,12 @@ mod tests {
     fn numbers_have_their_thousands_apart() {
         let written: Vec<String> = [0, 999, 1000, 1_234_567].map(number).into();
         assert_eq!(written, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_length_of_time_is_in_the_unit_that_people_use() {
+        let said: Vec<String> = [0.0, 0.2, 61.0, 100.0, 5400.0].map(seconds).into();
+        assert_eq!(said, ["0 s", "1 s", "61 s", "2 min", "1.5 h"]);
     }
 
     #[test]

@@ -20,6 +20,14 @@ pub struct InclusionProof {
     pub path: Vec<Hash>,
 }
 
+impl InclusionProof {
+    /// Whether the path leads from the leaf to this root.
+    pub fn leads_to(&self, root: &Hash) -> bool {
+        let index = self.position.wrapping_sub(1);
+        tlog_tiles::check_record(&self.path, self.size, *root, index, self.leaf).is_ok()
+    }
+}
+
 /// That the tree of `to` events begins with the tree of `from` (RFC 6962, 2.1.2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsistencyProof {

@@ -220,6 +220,102 @@ const scenarios = {
     assert.equal(after.status(), 401, "and then no more");
   },
 
+  // Search, an event with what it came of and its proof, its aggregate through time.
+  async history({ newPage, expect }) {
+    const page = await newPage();
+    await signIn(page);
+    await enterOrganization(page, ORGANIZATION);
+    await page.goto(`${BASE}/console/events`);
+    await page.getByLabel("Type, or its beginning").fill("publishing.post.scheduled");
+    await page.getByRole("button", { name: "Search" }).click();
+    const types = await page.locator("main tbody td:nth-child(3) .quiet").allInnerTexts();
+    assert.ok(types.length >= 9, `${types.length} posts were scheduled`);
+    assert.deepEqual([...new Set(types)], ["publishing.post.scheduled"]);
+
+    // The post about the cupping was changed: its history has an older text.
+    await page.goto(`${BASE}/console/posts?on=${process.env.NEXT_WEEK}`);
+    await page.getByRole("link", { name: /It is full/ }).first().click();
+    const id = new URL(page.url()).pathname.split("/").pop();
+    await page.goto(`${BASE}/console/streams/publishing.post/${id}`);
+    const state = () => page.locator("#state pre").innerText();
+    assert.match(await state(), /It is full/);
+    const last = Number(await page.locator("#version").getAttribute("max"));
+    assert.ok(last >= 3, "it was written, scheduled and changed");
+    await checkBarriers(page);
+    // With the keyboard, as a slider is moved: the page shows the state then.
+    await page.locator("#version").focus();
+    await page.keyboard.press("Home");
+    await page.waitForURL(/version=0/);
+    await page.getByText("It was not there yet").waitFor();
+    await page.locator("#version").focus();
+    await page.keyboard.press("ArrowRight");
+    await page.waitForURL(/version=1/);
+    assert.match(await state(), /Three chairs are left/, "the older text");
+    assert.doesNotMatch(await state(), /It is full/);
+    await shoot(page, "stream-older");
+    await page.goto(`${BASE}/console/streams/publishing.post/${id}?version=${last}`);
+    const changed = await page.locator("#changes tbody tr").filter({ hasText: "It is full" });
+    assert.match(await changed.first().innerText(), /Three chairs are left/, "before and after");
+    await shoot(page, "stream");
+
+    await page.locator("main tbody tr td:first-child a").first().click();
+    await page.getByRole("heading", { name: /^Event / }).waitFor();
+    assert.equal(await page.locator(".tree a[aria-current]").count(), 1, "it stands in its tree");
+    await checkBarriers(page);
+    await shoot(page, "event");
+    expect(/400/);
+    await page.goto(`${BASE}/console/events?from=soon`);
+    await page.getByRole("alert").getByText("from").waitFor();
+  },
+
+  // What was signed, and that an event is in it.
+  async audit({ newPage }) {
+    const page = await newPage();
+    await signIn(page);
+    await page.goto(`${BASE}/console/audit`);
+    await page.getByRole("button", { name: "Sign a checkpoint now" }).click();
+    await page.getByText(/A checkpoint of [\d,]+ events is signed/).waitFor();
+    await page.getByLabel("Position in the log").fill("7");
+    await page.getByRole("button", { name: "Verify" }).click();
+    await page.getByText("This event is as it was recorded.").waitFor();
+    assert.deepEqual(await page.locator("#proof .pill").allInnerTexts(), ["holds", "holds", "holds"]);
+    await checkBarriers(page);
+    await shoot(page, "proof");
+  },
+
+  // The button is pressed, the bar is seen on its way, and the new generation takes over.
+  async rebuild({ newPage }) {
+    const page = await newPage();
+    page.on("dialog", (dialog) => dialog.accept());
+    await signIn(page);
+    await page.goto(`${BASE}/console/projections`);
+    await page.getByRole("link", { name: "activity", exact: true }).click();
+    const generation = () => page.locator(".facts dd").nth(1).innerText();
+    const before = Number(await generation());
+    await page.locator("#rebuild-reason").fill("a look at how it is done");
+    await page.locator("#rebuild-pace").fill("8");
+    await page.getByRole("button", { name: "Rebuild" }).click();
+    await page.getByText("It is being built again").waitFor();
+    const bar = page.getByRole("progressbar", { name: "Rebuild of activity" });
+    await bar.waitFor();
+    await page.locator("#guide-reason").fill("to look at it");
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByText("The build is paused.").waitFor();
+    await checkBarriers(page);
+    const paused = Number(await bar.getAttribute("value"));
+    assert.ok(paused < 100, "it is on its way");
+    await shoot(page, "rebuild");
+    await page.locator("#guide-reason").fill("it was looked at");
+    await page.getByRole("button", { name: "Go on" }).click();
+    await page.getByText("The build goes on.").waitFor();
+    // The page follows by itself: the bar moves, then is gone, and readers have the new generation.
+    await page.waitForFunction((was) => Number(document.querySelector("progress")?.value ?? 101) > was, paused);
+    await bar.waitFor({ state: "detached", timeout: 120000 });
+    await page.waitForFunction((was) => Number(document.querySelectorAll(".facts dd")[1].textContent) > was, before);
+    await page.getByRole("button", { name: "Rebuild" }).waitFor();
+    await shoot(page, "rebuilt");
+  },
+
   // A session that is ended elsewhere ends here: the live page itself leads to the sign-in.
   async ended({ newPage }) {
     const page = await newPage();
