@@ -20,6 +20,8 @@ use actix_web::{
 };
 use utoipa::OpenApi;
 
+pub(crate) use faults::failed;
+
 use crate::http::{
     Access::{Anonymous, Right},
     ApiResult, Caller, Routes,

@@ -12,7 +12,7 @@
 //! [`Operations`] is what all of them, the console and the command line call.
 
 mod actions;
-mod cursors;
+pub(crate) mod cursors;
 mod desk;
 mod input;
 mod nodes;

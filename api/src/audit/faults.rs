@@ -4,7 +4,7 @@ use annals_eventstore::notary::NotaryError;
 
 use crate::http::ApiError;
 
-pub(super) fn failed(error: NotaryError) -> ApiError {
+pub(crate) fn failed(error: NotaryError) -> ApiError {
     let code = match &error {
         NotaryError::Database(_) => {
             return ApiError::unavailable("the log can't be reached at the moment", 2).caused_by(&error);

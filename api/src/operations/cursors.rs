@@ -19,7 +19,7 @@ pub(super) fn limit(given: Option<u32>) -> Result<u32, FieldError> {
 }
 
 /// Cuts the row that was read beyond the page, and says where the next page begins if there is one.
-pub(super) fn page<T>(
+pub(crate) fn page<T>(
     mut rows: Vec<T>,
     limit: u32,
     cursor: impl Fn(&T) -> String,
@@ -35,11 +35,11 @@ fn not_ours() -> FieldError {
     FieldError::new("cursor", "must be a nextCursor of this list")
 }
 
-pub(super) fn of_timer(timer: &TimerView) -> String {
+pub(crate) fn of_timer(timer: &TimerView) -> String {
     format!("{}.{}", timer.due_at.timestamp_micros(), timer.id)
 }
 
-pub(super) fn timer(text: &str) -> Result<(DateTime<Utc>, Uuid), FieldError> {
+pub(crate) fn timer(text: &str) -> Result<(DateTime<Utc>, Uuid), FieldError> {
     let parse = || {
         let (micros, id) = text.split_once('.')?;
         Some((DateTime::from_timestamp_micros(micros.parse().ok()?)?, id.parse().ok()?))
