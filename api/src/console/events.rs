@@ -239,7 +239,7 @@ pub(super) fn table(frame: &Frame, events: &[EventView]) -> Markup {
 fn doer(actor: &Doer) -> Markup {
     let kind = serde_json::to_value(actor.kind).ok();
     let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default().replace('_', " ");
-    html! { (kind) @if let Some(id) = &actor.id { span.quiet { code { (id) } } } }
+    html! { (kind) @if let Some(id) = &actor.id { " " span.quiet { code { (id) } } } }
 }
 
 fn facts(frame: &Frame, event: &EventView) -> Markup {

@@ -59,7 +59,7 @@ pub(super) async fn create(
             return Ok(frame.page_with(error.status, "API keys", content));
         }
     };
-    state.own_writes.record(caller.user_id, created.position);
+    let caller = caller.having_written(created.position);
     let above = html! {
         div.notice.good role="status" {
             p { strong { "This is the key. It is shown this once" } ": only its digest is kept." }

@@ -93,7 +93,7 @@ fn process_table(frame: &Frame, processes: &[ProcessView]) -> Markup {
                             }
                             td {
                                 @match &process.leader {
-                                    Some(leader) => { (leader.host) span.quiet { "process " (leader.pid) } },
+                                    Some(leader) => { (leader.host) " " span.quiet { "process " (leader.pid) } },
                                     None => (pill(Tone::Warning, "nobody at this moment")),
                                 }
                             }

@@ -72,7 +72,7 @@ pub(super) async fn invite(
         Ok(invited) => invited,
         Err(error) => return again(&frame, &state, &caller, error).await,
     };
-    state.own_writes.record(caller.user_id, invited.position);
+    let caller = caller.having_written(invited.position);
     let link = invitation_link(&state.config.public_url, &invited.value.token);
     let above = html! {
         div.notice.good role="status" {

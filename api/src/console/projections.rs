@@ -182,7 +182,7 @@ fn behind(projection: &ProjectionView) -> Markup {
 fn leader(projection: &ProjectionView) -> Markup {
     html! {
         @match &projection.leader {
-            Some(leader) => { (leader.host) span.quiet { "process " (leader.pid) } },
+            Some(leader) => { (leader.host) " " span.quiet { "process " (leader.pid) } },
             None => (pill(Tone::Warning, "nobody at this moment")),
         }
     }

@@ -126,6 +126,13 @@ impl Caller {
         who::still(edge, self).await
     }
 
+    /// The same caller, whose queries wait for what their command has just written there.
+    #[must_use]
+    pub fn having_written(mut self, position: u64) -> Self {
+        self.read_after = ReadAfter::Own(position);
+        self
+    }
+
     /// The session, for what is about it; a key has none.
     pub fn session_id(&self) -> Option<SessionId> {
         match self.credential {

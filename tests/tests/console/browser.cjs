@@ -32,10 +32,12 @@ async function signIn(page, email = EMAIL) {
   await page.waitForURL((url) => !url.pathname.endsWith("/sign-in"));
 }
 
-// The demonstration's organization is not the one that somebody signs in to first.
+// The demonstration's organization is not the one that everybody signs in to first.
 async function enterOrganization(page, name) {
   await page.goto(`${BASE}/console/account`);
-  await page.getByRole("button", { name: `Switch to ${name}` }).click();
+  const way = page.getByRole("button", { name: `Switch to ${name}` });
+  if ((await way.count()) === 0) return;
+  await way.click();
   await page.waitForURL(`${BASE}/console`);
 }
 
@@ -253,7 +255,7 @@ const scenarios = {
     assert.match(await state(), /Three chairs are left/, "the older text");
     assert.doesNotMatch(await state(), /It is full/);
     await shoot(page, "stream-older");
-    await page.goto(`${BASE}/console/streams/publishing.post/${id}?version=${last}`);
+    await page.goto(`${BASE}/console/streams/publishing.post/${id}?version=${last}&since=1`);
     const changed = await page.locator("#changes tbody tr").filter({ hasText: "It is full" });
     assert.match(await changed.first().innerText(), /Three chairs are left/, "before and after");
     await shoot(page, "stream");

@@ -17,6 +17,13 @@ fn places() -> Value {
         {"path": "/console", "name": "overview", "heading": "Overview"},
         {"path": "/console/posts", "name": "calendar-week"},
         {"path": "/console/posts?view=month", "name": "calendar-month"},
+        {"path": "/console/events", "name": "events", "heading": "Events"},
+        {"path": "/console/events/9", "name": "event", "heading": "Event 9"},
+        {"path": "/console/audit", "name": "audit", "heading": "Audit"},
+        {"path": "/console/projections", "name": "read-models", "heading": "Read models"},
+        {"path": "/console/projections/posts", "name": "read-model", "heading": "Read model posts"},
+        {"path": "/console/timers", "name": "timers", "heading": "Timers"},
+        {"path": "/console/nodes", "name": "nodes", "heading": "Nodes"},
         {"path": "/console/people", "name": "people", "heading": "People"},
         {"path": "/console/keys", "name": "keys", "heading": "API keys"},
         {"path": "/console/account", "name": "account", "heading": "Your account"},
@@ -97,7 +104,17 @@ async fn a_keyboard_is_enough() {
 async fn a_viewer_sees_no_admin_pages() {
     let Some(browser) = chromium("console: viewer") else { return };
     let house = House::with(browser).await;
-    let forbidden = json!(["/console/keys", "/console/events", "/console/events/1"]);
+    let forbidden = json!([
+        "/console/keys",
+        "/console/events",
+        "/console/events/1",
+        "/console/streams/identity.user/1",
+        "/console/audit",
+        "/console/projections",
+        "/console/projections/posts",
+        "/console/timers",
+        "/console/nodes",
+    ]);
     house.play("viewer", "dan.ruiz", &[("FORBIDDEN", forbidden.to_string())]).await;
 }
 
@@ -106,6 +123,23 @@ async fn people_are_invited_roles_change_and_a_key_is_shown_once() {
     let Some(browser) = chromium("console: people") else { return };
     let house = House::with(browser).await;
     house.play("people", "ada.marques", &[]).await;
+}
+
+#[tokio::test]
+async fn the_slider_shows_an_older_state_and_an_event_its_tree_and_proof() {
+    let Some(browser) = chromium("console: history") else { return };
+    let house = House::with(browser).await;
+    // The demonstration plans the week after this one.
+    let next_week = (chrono::Utc::now() + chrono::TimeDelta::days(7)).date_naive();
+    house.play("history", "ada.marques", &[("NEXT_WEEK", next_week.to_string())]).await;
+    house.play("audit", "ada.marques", &[]).await;
+}
+
+#[tokio::test]
+async fn the_rebuild_button_is_pressed_and_its_bar_reaches_the_end() {
+    let Some(browser) = chromium("console: rebuild") else { return };
+    let house = House::with(browser).await;
+    house.play("rebuild", "ada.marques", &[]).await;
 }
 
 #[tokio::test]
