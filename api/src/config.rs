@@ -83,6 +83,8 @@ pub struct Notary {
     pub checkpoint_interval_s: u64,
     /// A file to which every checkpoint is appended.
     pub publish_file: Option<PathBuf>,
+    /// A bucket and path that every checkpoint is put into: `s3://bucket/path`.
+    pub publish_url: Option<Url>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -249,7 +251,7 @@ impl Default for Config {
                 former_token_keys: Vec::new(),
                 notary_key: None,
             },
-            notary: Notary { origin: None, checkpoint_interval_s: 60, publish_file: None },
+            notary: Notary { origin: None, checkpoint_interval_s: 60, publish_file: None, publish_url: None },
             http: Http {
                 workers: 0,
                 body_bytes_max: 1024 * 1024,

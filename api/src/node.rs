@@ -176,7 +176,7 @@ impl Node {
             let mailer: Arc<dyn Mailer> = Arc::new(MailFolder::new(data.join("mail")));
             let mail = IdentityMail::new(store.clone(), mailer, public_url);
             let (mut workers, reader) = Workers::start(id, &bus, &identity, &platforms, mail, clock).await?;
-            workers.auditing = Some(Auditing::start(notary.clone(), &store, config, &workers.stop));
+            workers.auditing = Some(Auditing::start(notary.clone(), &store, config, &workers.stop)?);
             workers.relay = start_relay(&store, config.kafka_settings(), &workers.stop).await;
             (Some(workers), reader)
         } else {

@@ -90,6 +90,19 @@ pub fn kafka_brokers(test: &str) -> Option<String> {
     brokers
 }
 
+/// `s3s-fs`, a real S3 server in one program (`cargo install s3s-fs --features binary`): the one that
+/// `ANNALS_TEST_S3S_FS` names, else the one on the path. Without it the test is skipped with a line that
+/// says so.
+pub fn s3s_fs(test: &str) -> Option<std::path::PathBuf> {
+    let program = std::env::var_os("ANNALS_TEST_S3S_FS").unwrap_or_else(|| "s3s-fs".into());
+    let runs = std::process::Command::new(&program).arg("--version").output();
+    if !runs.is_ok_and(|output| output.status.success()) {
+        skipped(test, "s3s-fs");
+        return None;
+    }
+    Some(program.into())
+}
+
 /// The Go program that verifies our proofs, built from `tests/interop/tlog`; `None`, with a line in the
 /// summary, where there is no Go or its module proxy can't be reached.
 ///

@@ -78,6 +78,9 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
         "notary.checkpoint_interval_s",
         "must be 1 to 86400",
     );
+    if let Some(url) = &config.notary.publish_url {
+        require(url.scheme() == "s3", "notary.publish_url", "must be s3://bucket or s3://bucket/path");
+    }
     if let Some(origin) = &config.notary.origin {
         require(
             annals_eventstore::notary::is_origin(origin),

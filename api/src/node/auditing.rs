@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use annals_adapters::checkpoints::CheckpointFile;
+use annals_adapters::checkpoints::{CheckpointBucket, CheckpointFile};
 use annals_commands::{Running, audit::CheckpointPublishing, ports::checkpoints::CheckpointPublisher};
 use annals_eventstore::{
     EventStore,
     notary::{Notary, NotaryOptions},
 };
+use anyhow::Context as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::checkpoint_topic::CheckpointTopic;
@@ -25,14 +26,16 @@ impl Auditing {
         store: &EventStore,
         config: &Config,
         stop: &CancellationToken,
-    ) -> Self {
+    ) -> anyhow::Result<Self> {
+        // First: a setting that does not hold is told before anything runs.
+        let publishers = publishers(config)?;
         let options =
             NotaryOptions { checkpoint_interval: Duration::from_secs(config.notary.checkpoint_interval_s) };
         let following = TaskTracker::new();
         following.spawn(notary.clone().follow(store.clone(), options, stop.clone()));
         following.close();
-        let publishing = CheckpointPublishing::new(notary, publishers(config)).start(stop.clone());
-        Self { following, publishing }
+        let publishing = CheckpointPublishing::new(notary, publishers).start(stop.clone());
+        Ok(Self { following, publishing })
     }
 
     pub(super) async fn stopped(&self) {
@@ -41,7 +44,7 @@ impl Auditing {
     }
 }
 
-fn publishers(config: &Config) -> Vec<Arc<dyn CheckpointPublisher>> {
+fn publishers(config: &Config) -> anyhow::Result<Vec<Arc<dyn CheckpointPublisher>>> {
     let mut publishers: Vec<Arc<dyn CheckpointPublisher>> = Vec::new();
     if let Some(path) = &config.notary.publish_file {
         publishers.push(Arc::new(CheckpointFile::new(path)));
@@ -49,5 +52,9 @@ fn publishers(config: &Config) -> Vec<Arc<dyn CheckpointPublisher>> {
     if let Some(kafka) = config.kafka_settings() {
         publishers.push(Arc::new(CheckpointTopic::new(kafka)));
     }
-    publishers
+    if let Some(url) = &config.notary.publish_url {
+        let bucket = CheckpointBucket::open(url).context("notary.publish_url")?;
+        publishers.push(Arc::new(bucket));
+    }
+    Ok(publishers)
 }
