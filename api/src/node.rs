@@ -25,7 +25,7 @@ use annals_commands::{
         social::Platforms,
     },
     process::ProcessManagers,
-    publishing::{PublishTimer, Publisher},
+    publishing::{Channels, ClosedOrganizations, PublishTimer, Publisher},
     timers::TimerWorkers,
 };
 use annals_eventstore::{
@@ -284,6 +284,7 @@ impl Workers {
         let managers = ProcessManagers::new(bus.clone())
             .on_node(node)
             .with(Publisher)
+            .with(ClosedOrganizations::new(Channels::new(bus.clone(), platforms.clone())))
             .with(InvitationExpiry)
             .with(mail)
             .start(stop.clone())

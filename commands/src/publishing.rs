@@ -1,6 +1,7 @@
 //! Publishing what is due, and commands of the publishing context that need a platform.
 
 pub mod channels;
+mod closing;
 mod outcome;
 pub mod posts;
 mod publish;
@@ -10,6 +11,7 @@ mod refusal;
 pub mod retry;
 
 pub use channels::Channels;
+pub use closing::ClosedOrganizations;
 pub use posts::{Member, Posts};
 pub use publish::PublishTimer;
 pub use publisher::Publisher;

@@ -75,6 +75,10 @@ impl Channels {
         Self { bus, platforms }
     }
 
+    pub fn bus(&self) -> &CommandBus {
+        &self.bus
+    }
+
     /// Signs in at the platform and connects the account. An account whose access was lost is
     /// connected again under its old id; one that is connected already is refused.
     ///

@@ -1,9 +1,9 @@
 //! Channels: connect, change, switch off and on, disconnect.
 
-use annals_tests::{Server, StatusCode};
+use annals_tests::{Server, StatusCode, eventually};
 use serde_json::json;
 
-use crate::support::{feed_channel, in_seconds, later, now, until, write};
+use crate::support::{PATIENCE, feed_channel, in_seconds, later, now, until, write};
 
 #[tokio::test]
 async fn a_channel_is_listed_renamed_grouped_and_disconnected() {
@@ -66,4 +66,32 @@ async fn a_channel_that_is_off_takes_nothing_and_fails_what_is_due_until_it_is_r
     until(&api, &post, "published").await;
     let over = api.post(&retry, json!({"confirmMayDouble": true})).await.expect(StatusCode::CONFLICT);
     assert_eq!(over.at("/code"), "NOTHING_TO_RETRY");
+}
+
+#[tokio::test]
+async fn who_closes_an_organization_leaves_no_channel_connected() {
+    let server = Server::start().await;
+    let root = server.api().register("Root").await;
+    let ada = server.api().register("Ada").await;
+    let channels = [feed_channel(&ada.api, "News").await, feed_channel(&ada.api, "More").await];
+    let kept = feed_channel(&root.api, "Others").await;
+    ada.api.delete("users/account").await.expect(StatusCode::OK);
+    for channel in &channels {
+        let path = format!("streams/publishing.integration/{channel}");
+        let disconnected = eventually("the channel is disconnected", PATIENCE, || async {
+            let answer = root.api.get(&path).await.expect(StatusCode::OK);
+            answer.at("/data/events").as_array()?.iter().find(|event| is_disconnection(event)).cloned()
+        })
+        .await;
+        assert_eq!(disconnected["actor"]["id"], "publishing.closed_organizations");
+        assert_eq!(disconnected["organizationId"], ada.organization_id.as_str());
+        let state = root.api.get(&format!("{path}/state")).await.expect(StatusCode::OK);
+        assert_eq!(state.at("/data/state/status"), "disconnected");
+    }
+    let others = root.api.get(&format!("integrations/{kept}")).await.expect(StatusCode::OK);
+    assert_eq!(others.at("/data/status"), "connected");
+}
+
+fn is_disconnection(event: &serde_json::Value) -> bool {
+    event["type"] == "publishing.integration.disconnected"
 }
