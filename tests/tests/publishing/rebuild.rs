@@ -44,8 +44,11 @@ async fn each_read_model_built_again_answers_as_before() {
     let before = answers(&api, &channel, &period).await;
     for name in ["channels", "posts", "tags", "activity"] {
         let first = live_generation(&server, name);
-        let rebuild =
-            server.command().args(["projections", "rebuild", name, "--data"]).arg(server.data()).output();
+        let rebuild = server
+            .command()
+            .args(["projections", "rebuild", name, "--reason", "to compare", "--data"])
+            .arg(server.data())
+            .output();
         let rebuild = rebuild.expect("annals runs");
         assert!(rebuild.status.success(), "{}", String::from_utf8_lossy(&rebuild.stderr));
         eventually(&format!("{name} is built again"), PATIENCE, || async {
