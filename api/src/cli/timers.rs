@@ -1,7 +1,7 @@
 //! `annals timers`: what is to happen when, and what waits for a person.
 
 use annals_commands::timers::{TimerFilter, TimerState};
-use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser as _};
+use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use super::{
@@ -21,10 +21,9 @@ pub(super) enum Timers {
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only those that wait for their time, are due, are leased by a worker, or wait for a person
-    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(TimerState::ALL.map(TimerState::as_str))
-        .map(|text| TimerState::ALL.into_iter().find(|state| state.as_str() == text)))]
-    state: Option<Option<TimerState>>,
+    /// Only those that are waiting for their time, due, leased by a worker, or parked
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    state: Option<TimerState>,
     /// Only those of one kind, such as publishing.publish
     #[arg(long)]
     kind: Option<String>,
@@ -49,11 +48,16 @@ pub(super) struct Action {
     settings: ConfigArgs,
 }
 
+fn state(text: &str) -> Result<TimerState, String> {
+    let state = TimerState::ALL.into_iter().find(|state| state.as_str() == text);
+    state.ok_or_else(|| "must be one of waiting, due, leased, parked".to_string())
+}
+
 impl Timers {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List(List { state, kind, limit, shown, settings }) => {
-                let filter = TimerFilter { state: state.flatten(), kind, ..TimerFilter::default() };
+                let filter = TimerFilter { state, kind, ..TimerFilter::default() };
                 let timers = Tools::with(&settings, async |tools| {
                     tools.operations.timers(&filter, limit).await.map_err(told)
                 });

@@ -30,7 +30,10 @@ async fn two_nodes_are_listed_and_a_killed_one_disappears_with_what_it_led() {
     let pids: BTreeSet<String> = both.iter().map(|node| node["pid"].to_string()).collect();
     assert_eq!(pids, BTreeSet::from([pid.to_string(), other_pid.to_string()]));
     let led: BTreeSet<String> = both.iter().flat_map(leads).collect();
-    assert!(led.iter().any(|name| name.starts_with("posts v")) && led.contains("publishing.publisher"), "{led:?}");
+    assert!(
+        led.iter().any(|name| name.starts_with("posts v")) && led.contains("publishing.publisher"),
+        "{led:?}"
+    );
     assert!(leads(&both[0]).is_disjoint(&leads(&both[1])), "one leader each: {both:?}");
     assert_eq!(both[0]["roles"], json!(["commands", "queries", "workers"]));
 
