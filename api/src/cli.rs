@@ -1,6 +1,7 @@
 //! The command line of `annals`: what can be asked, and how it is answered.
 
 mod audit;
+mod backup;
 mod configuration;
 mod database;
 mod doctor;
@@ -12,6 +13,7 @@ mod progress;
 mod projections;
 mod relay;
 mod replay;
+mod restore;
 mod schemas;
 mod serve;
 mod tables;
@@ -63,6 +65,10 @@ enum Command {
     /// Handle the keys that personal data and secrets are sealed under
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Write the log into a folder; beside a running server too
+    Backup(backup::Backup),
+    /// Fill an empty installation from a backup; those who were forgotten since stay forgotten
+    Restore(restore::Restore),
     /// Check the installation, its log above all, and say what is wrong; beside a running server too
     Doctor(doctor::Doctor),
     /// See how far the read models are, build them again, replay what they could not apply
@@ -174,6 +180,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => serve.run().await,
         Command::Config(args) => configuration::run(&args),
         Command::Keys(keys) => keys.run().await,
+        Command::Backup(backup) => backup.run().await,
+        Command::Restore(restore) => restore.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Projections(projections) => projections.run().await,
         Command::Timers(timers) => timers.run().await,

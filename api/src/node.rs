@@ -26,6 +26,7 @@ use annals_commands::{
     },
     process::ProcessManagers,
     publishing::{Channels, ClosedOrganizations, PublishTimer, Publisher},
+    restore::ForgottenAgain,
     timers::TimerWorkers,
 };
 use annals_eventstore::{
@@ -51,6 +52,7 @@ use auditing::Auditing;
 use crate::{
     config::{Config, NodeRole},
     console::samples::Samples,
+    forgotten::ForgottenList,
     health,
     http::tokens::Tokens,
     identity::IdentityDirectory,
@@ -149,6 +151,15 @@ impl Node {
             if config.is_loopback_only() { FirstAccount::Operator } else { FirstAccount::Ordinary };
         let identity =
             Identity::new(bus.clone(), PasswordHasher::default(), IdentityOptions { first_account });
+        let forgotten = ForgottenList::of(data);
+        let again = forgotten
+            .forget_again(&identity)
+            .await
+            .context("who was forgotten before can't be forgotten again")?;
+        if again != ForgottenAgain::default() {
+            tracing::warn!(people = again.people, keys = again.keys, left = ?again.left,
+                "the log is one of before: who was forgotten since is forgotten again");
+        }
         let rights = match &config.rights.policy {
             Some(path) => Rights::load(path).await.context("rights.policy")?,
             None => Rights::built_in().await?,
@@ -184,6 +195,7 @@ impl Node {
         };
         let samples = Samples::default();
         let sampling = CancellationToken::new();
+        tokio::spawn(forgotten.follow(store.clone(), sampling.clone()));
         if config.has_role(NodeRole::Queries) {
             tokio::spawn(samples.clone().follow(reader.clone(), sampling.clone()));
         }

@@ -22,6 +22,8 @@ pub enum SecretsError {
     Damaged { path: PathBuf },
     #[error("{} can be read by others: make it private (chmod 600)", .path.display())]
     NotPrivate { path: PathBuf },
+    #[error("{} is another key than the one that is taken over; it is left as it is", .path.display())]
+    Other { path: PathBuf },
     #[error("the system gives no random numbers")]
     Random(#[from] rand::rand_core::OsError),
 }
@@ -75,6 +77,43 @@ impl Secrets {
     /// As [`Secrets::key`].
     pub fn notary_key(&self) -> Result<[u8; 32], SecretsError> {
         self.key("notary.key")
+    }
+
+    /// Whether there is a master key already, without making one.
+    pub fn has_master_key(&self) -> bool {
+        self.folder.join("master.key").exists()
+    }
+
+    /// Copies all that opens and signs into a new folder; not the private Postgres' password, which is
+    /// that of one cluster.
+    ///
+    /// # Errors
+    /// If the folder holds something, or a file can't be read or written.
+    pub fn copy_to(&self, folder: &Path) -> Result<(), SecretsError> {
+        let failed = |what, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| SecretsError::Io { what, path, source }
+        };
+        if !folder.is_dir() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(failed("can't make", folder))?;
+        }
+        if fs::read_dir(folder).map_err(failed("can't read", folder))?.next().is_some() {
+            let source = std::io::ErrorKind::DirectoryNotEmpty.into();
+            return Err(failed("can't copy secrets into", folder)(source));
+        }
+        copy(&self.folder, folder)
+    }
+
+    /// Takes over what [`Secrets::copy_to`] has copied; what is here already must be the same.
+    ///
+    /// # Errors
+    /// If another key is here, or a file can't be read or written.
+    pub fn copy_from(&self, folder: &Path) -> Result<(), SecretsError> {
+        copy(folder, &self.folder)
     }
 
     /// Opens the private Postgres.
@@ -151,6 +190,29 @@ impl Secrets {
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         Ok(numbers)
     }
+}
+
+/// Every secret of one folder in another, but for those of a cluster.
+fn copy(from: &Path, to: &Path) -> Result<(), SecretsError> {
+    let entries = fs::read_dir(from).map_err(|source| SecretsError::Io {
+        what: "can't read",
+        path: from.to_path_buf(),
+        source,
+    })?;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_ours = name.to_str().is_some_and(|name| {
+            name.contains(".key") && !name.ends_with(".next") && !name.ends_with(".unfinished")
+        });
+        let Some(text) = read_private(&entry.path())?.filter(|_| is_ours) else { continue };
+        let target = to.join(&name);
+        match read_private(&target)? {
+            Some(there) if there == text => {}
+            Some(_) => return Err(SecretsError::Other { path: target }),
+            None => write_new(&target, text.trim_end())?,
+        }
+    }
+    Ok(())
 }
 
 /// A key from the configuration: 64 hexadecimal digits.
@@ -249,6 +311,27 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("changes");
         fs::write(&path, "00ff\n").expect("writes");
         assert!(matches!(secrets.token_key(), Err(SecretsError::Damaged { .. })));
+    }
+
+    #[test]
+    fn keys_are_copied_away_and_taken_over_and_never_replaced() {
+        let (_data, secrets) = secrets();
+        let master = secrets.master_key().expect("is made");
+        secrets.postgres_password().expect("is made");
+        let elsewhere = tempfile::tempdir().expect("a temporary folder");
+        let folder = elsewhere.path().join("secrets");
+        secrets.copy_to(&folder).expect("copies");
+        assert!(!folder.join("postgres.password").exists(), "it is of one cluster");
+        assert!(secrets.copy_to(&folder).is_err(), "not over what is there");
+
+        let (_data, fresh) = self::secrets();
+        assert!(!fresh.has_master_key());
+        fresh.copy_from(&folder).expect("takes over");
+        fresh.copy_from(&folder).expect("again is fine");
+        assert_eq!(fresh.master_key().expect("is read"), master);
+        let (_data, other) = self::secrets();
+        other.master_key().expect("is made");
+        assert!(matches!(other.copy_from(&folder), Err(SecretsError::Other { .. })));
     }
 
     #[test]

@@ -348,6 +348,14 @@ impl EventStore {
         self.inner.shared.keyring.rotate().await
     }
 
+    /// How many keys were ever destroyed: whether [`EventStore::forgotten_owners`] has more by now.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn destroyed_keys(&self) -> Result<u64, StoreError> {
+        Ok(read::head(self.pool()).await?.1)
+    }
+
     /// Everyone who was forgotten, with when: to forget them again after an older backup was restored.
     ///
     /// # Errors
