@@ -25,7 +25,7 @@ use annals_domain::{
     identity::{ApiKey, Organization, Session, User},
     kernel::{OrganizationId, UserId},
 };
-use annals_eventstore::{Actor, ActorKind, ClaimKey, SnapshotPolicy};
+use annals_eventstore::{Actor, ActorKind, ClaimKey, EventStore, SnapshotPolicy};
 use cqrs_es::Aggregate;
 
 pub use access::KeyAccess;
@@ -36,12 +36,22 @@ pub use expiry::{ExpireInvitations, InvitationExpiry};
 pub use hashing::PasswordHasher;
 pub use invitations::{Accepted, Invite, Invited};
 pub use mail::{IdentityMail, invitation_link};
+pub(crate) use operator::first_operator;
 pub use organizations::NewOrganization;
 pub use refusal::IdentityRefusal;
 pub use sessions::RefreshToken;
 pub use sign_in::{LogIn, Register, SignedIn};
 
 use crate::bus::{CommandBus, Context};
+
+/// Claims of mail addresses.
+pub(crate) const EMAIL_CLAIMS: &str = "identity.email";
+/// The claim of whoever came first.
+pub(crate) const OPERATOR_CLAIMS: &str = "identity.operator";
+
+pub(crate) fn email_claim(store: &EventStore, canonical_address: &str) -> ClaimKey {
+    store.claim_key(EMAIL_CLAIMS, canonical_address)
+}
 
 /// The commands of identity. One per node, cheap to clone.
 #[derive(Clone)]
@@ -76,7 +86,7 @@ impl Identity {
 
     /// The claim of a mail address: who holds it is its user.
     fn email_claim(&self, canonical_address: &str) -> ClaimKey {
-        self.bus.store().claim_key("identity.email", canonical_address)
+        email_claim(self.bus.store(), canonical_address)
     }
 }
 

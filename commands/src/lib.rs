@@ -1,6 +1,7 @@
 //! The write side: the command bus, process managers, timers, and the ports to the outside world.
 
 pub mod bus;
+pub mod claims;
 mod migrate;
 pub mod nodes;
 pub mod ports;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A page ends after so many bytes of payload and metadata, whatever its number of events.
-const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 pub(crate) struct Page {
     pub(crate) events: Vec<StoredEvent>,

@@ -4,10 +4,12 @@
 //! `docs/read-models.md`. The rooms: [`model`] names things, `tables` keeps the books, `lock` and
 //! `leader` decide who writes, `generation` follows the log into one set of tables, `pages` reads, `batch` and [`CopyIn`] write,
 //! `pace` holds a build back, `takeover` swaps the views, `housekeeping` clears away, [`Reader`] waits, and
-//! `admin` repairs: `status` says how it is, `control` guides builds, `parked` and `replay` are about what failed.
+//! `admin` repairs: `status` says how it is, `control` guides builds, `parked` and `replay` are about what failed,
+//! `compare` holds a live model to a fresh build.
 
 mod admin;
 mod batch;
+mod compare;
 mod control;
 mod copy;
 mod failure;
@@ -33,6 +35,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 pub use admin::{Admin, AdminError, request_rebuild};
+pub use compare::Compared;
 pub use control::UnderWay;
 pub use copy::{CopyIn, CopyRow};
 pub use parked::{ParkedEvent, ParkedKey};

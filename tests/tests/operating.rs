@@ -3,7 +3,7 @@
 use std::{process::Output, time::Duration};
 
 use annals_tests::{Server, Settings, StatusCode, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn run(server: &Server, arguments: &[&str]) -> Output {
     server.command().args(arguments).arg("--data").arg(server.data()).output().expect("annals runs")
@@ -52,6 +52,87 @@ async fn the_doctor_names_a_position_that_is_missing() {
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("WRONG  positions:") && text.contains("2 is missing"), "{text}");
+}
+
+/// What is broken, how, how it is mended, and which checks say so.
+const BREAKAGES: [(&str, &str, &[&str]); 7] = [
+    (
+        "UPDATE idempotency SET position = position + 1000000",
+        "UPDATE idempotency SET position = position - 1000000",
+        &["receipts"],
+    ),
+    (
+        "UPDATE claims SET holder = holder || 'x' WHERE namespace = 'identity.email'",
+        "UPDATE claims SET holder = left(holder, -1) WHERE namespace = 'identity.email'",
+        &["claims"],
+    ),
+    (
+        "UPDATE events SET sequence = sequence + 5 WHERE position = (SELECT max(position) FROM events)",
+        "UPDATE events SET sequence = sequence - 5 WHERE position = (SELECT max(position) FROM events)",
+        &["streams", "notary"],
+    ),
+    (
+        "UPDATE events SET recorded_at = recorded_at - interval '1 day' WHERE position = 3",
+        "UPDATE events SET recorded_at = recorded_at + interval '1 day' WHERE position = 3",
+        &["time", "notary"],
+    ),
+    (
+        "UPDATE events SET payload = replace(payload::text, '\"News\"', '\"Lies\"')::json",
+        "UPDATE events SET payload = replace(payload::text, '\"Lies\"', '\"News\"')::json",
+        &["notary", "fresh builds"],
+    ),
+    (
+        "UPDATE read.channels_v1 SET name = 'Lies'",
+        "UPDATE read.channels_v1 SET name = 'News'",
+        &["fresh builds"],
+    ),
+    (
+        "UPDATE log_head SET position = position + 1",
+        "UPDATE log_head SET position = position - 1",
+        &["positions"],
+    ),
+];
+
+#[tokio::test]
+async fn the_doctor_finds_whatever_is_broken_by_hand_and_says_what_to_do() {
+    let mut server = Server::start().await;
+    let ada = server.api().register("Ada").await;
+    let channel = json!({"platform": "feed", "name": "News"});
+    ada.api.post("integrations/connect", channel).await.expect(StatusCode::CREATED);
+    let pool = server.database().expect("on the test server").pool.clone();
+    eventually("the notary and the read models have it all", Duration::from_secs(60), || async {
+        let behind: i64 = sqlx::query_scalar(
+            "SELECT (SELECT position FROM log_head) - least((SELECT size FROM notary_tree),
+                    (SELECT min(position) FROM projection.versions WHERE state = 'live'))",
+        )
+        .fetch_one(&pool)
+        .await
+        .ok()?;
+        (behind == 0).then_some(())
+    })
+    .await;
+    assert!(server.stop().await);
+    sqlx::query("ALTER TABLE events DISABLE TRIGGER USER").execute(&pool).await.expect("the owner may");
+    let wrong = || {
+        let output = run(&server, &["doctor", "--json"]);
+        let found: Value = serde_json::from_slice(&output.stdout).expect("is JSON");
+        assert_eq!(output.status.success(), found["wrong"] == 0, "{found}");
+        let findings = found["findings"].as_array().expect("a list").clone();
+        let wrong: Vec<_> = findings.into_iter().filter(|finding| finding["ok"] == false).collect();
+        assert!(wrong.iter().all(|finding| finding["whatToDo"].is_string()), "{wrong:?}");
+        wrong
+    };
+    assert_eq!(wrong(), Vec::<Value>::new());
+    for (breaking, mending, checks) in BREAKAGES {
+        sqlx::query(breaking).execute(&pool).await.expect("breaks");
+        let found = wrong();
+        let names: Vec<_> = found.iter().filter_map(|finding| finding["check"].as_str()).collect();
+        for check in checks {
+            assert!(names.contains(check), "after {breaking}: {found:?}");
+        }
+        sqlx::query(mending).execute(&pool).await.expect("mends");
+    }
+    assert_eq!(wrong(), Vec::<Value>::new(), "and nothing when all is well again");
 }
 
 #[tokio::test]

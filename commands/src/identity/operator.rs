@@ -12,8 +12,8 @@ use super::{Done, Identity, IdentityRefusal, done::remember, sign_in::holder, to
 use crate::bus::{CommandError, Context, Work};
 
 /// Held by whoever became the operator first: from then on the setup code opens nothing.
-pub(super) fn first_operator() -> ClaimKey {
-    ClaimKey::plain("identity.operator", "first-account")
+pub(crate) fn first_operator() -> ClaimKey {
+    ClaimKey::plain(super::OPERATOR_CLAIMS, "first-account")
 }
 
 impl Identity {

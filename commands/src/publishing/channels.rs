@@ -265,13 +265,16 @@ fn account_claim(store: &annals_eventstore::EventStore, channel: &NewChannel, re
     claim_key(store, channel.organization, &channel.platform, remote_id)
 }
 
+/// Claims of accounts on platforms.
+pub(crate) const ACCOUNT_CLAIMS: &str = "publishing.account";
+
 /// One account of a platform is connected once in an organization. What a platform calls an
 /// account may be personal, so the key is hashed.
-fn claim_key(
+pub(crate) fn claim_key(
     store: &annals_eventstore::EventStore,
     organization: OrganizationId,
     platform: &str,
     remote_id: &str,
 ) -> ClaimKey {
-    store.claim_key("publishing.account", &format!("{organization}\n{platform}\n{remote_id}"))
+    store.claim_key(ACCOUNT_CLAIMS, &format!("{organization}\n{platform}\n{remote_id}"))
 }

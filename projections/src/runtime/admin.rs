@@ -8,6 +8,7 @@ use sqlx::PgPool;
 use tokio::sync::OnceCell;
 
 use super::{
+    compare::{self, Compared},
     control::{self, UnderWay},
     model::Model,
     parked::{self, ParkedEvent, ParkedKey},
@@ -56,6 +57,23 @@ impl Admin {
     /// Whether this binary has a read model of this name.
     pub fn knows(&self, name: &str) -> bool {
         self.models.iter().any(|model| model.name() == name)
+    }
+
+    /// The read models of this binary.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.models.iter().map(|model| model.name())
+    }
+
+    /// Compares a live read model with a fresh build of it, if the log has no more than `events_max`
+    /// events up to there.
+    ///
+    /// # Errors
+    /// [`AdminError::Unknown`] for a projection this binary does not have; otherwise if the database
+    /// does not answer.
+    pub async fn compare(&self, name: &str, events_max: u64) -> Result<Compared, AdminError> {
+        let model = self.models.iter().find(|model| model.name() == name);
+        let model = model.ok_or_else(|| AdminError::Unknown { name: name.to_string() })?;
+        compare::compare(&self.store, model, events_max).await
     }
 
     /// Every generation that is live or being built, by name, version and generation.
