@@ -98,7 +98,8 @@ async fn the_doctor_finds_whatever_is_broken_by_hand_and_says_what_to_do() {
     let mut server = Server::start().await;
     let ada = server.api().register("Ada").await;
     let channel = json!({"platform": "feed", "name": "News"});
-    ada.api.post("integrations/connect", channel).await.expect(StatusCode::CREATED);
+    let keyed = ada.api.with_header("Idempotency-Key", "once");
+    keyed.post("integrations/connect", channel).await.expect(StatusCode::CREATED);
     let pool = server.database().expect("on the test server").pool.clone();
     eventually("the notary and the read models have it all", Duration::from_secs(60), || async {
         let behind: i64 = sqlx::query_scalar(
