@@ -59,10 +59,8 @@ async fn lists_are_text_for_people_and_json_for_programs() {
     assert!(succeeds(&parked).contains("0 keys of users are parked"));
     let none = fails(&run(&server, &["projections", "events", "users", "nothing"]));
     assert!(none.contains("no such parked key"), "{none}");
-    for command in ["skip"] {
-        let gone = run(&server, &["projections", command, "users", "nothing", "--reason", "x"]);
-        assert!(fails(&gone).contains("nothing is parked on this key"));
-    }
+    let gone = run(&server, &["projections", "skip", "users", "nothing", "--reason", "x"]);
+    assert!(fails(&gone).contains("nothing is parked on this key"));
     let replayed = run(&server, &["projections", "replay", "users", "--reason", "to be sure"]);
     assert!(succeeds(&replayed).contains("0 events applied, 0 keys failed again"));
 
