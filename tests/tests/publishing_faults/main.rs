@@ -23,10 +23,11 @@ use serde_json::{Value, json};
 const KILLS: usize = 20;
 
 /// A worker that died holds its post until its lease ends (90 s), and the machine may be busy.
-const SETTLED_WITHIN: Duration = Duration::from_secs(150);
+const SETTLED_WITHIN: Duration = Duration::from_secs(240);
 
-/// An outcome that is unknown for this long is not about to be found out.
-const UNKNOWN_STAYS: Duration = Duration::from_secs(30);
+/// An outcome that is unknown for this long is not about to be found out. Longer than a lease: the
+/// worker that was asking the platform may have been killed too.
+const UNKNOWN_STAYS: Duration = Duration::from_secs(110);
 
 async fn connect(account: &Account, body: Value) -> String {
     let answer = account.api.post("integrations/connect", body).await.expect(StatusCode::CREATED);
