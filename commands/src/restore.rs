@@ -107,17 +107,5 @@ async fn known(store: &EventStore, owners: Vec<String>) -> Result<Vec<String>, C
 }
 
 fn context() -> Context {
-    Context {
-        actor: Actor { kind: ActorKind::Operator, id: None },
-        organization_id: None,
-        source: Source::Worker,
-        correlation_id: Uuid::now_v7(),
-        causation_id: None,
-        request_id: None,
-        trace_parent: None,
-        client: None,
-        client_subject: None,
-        idempotency: None,
-        expected_version: None,
-    }
+    Context::new(Actor { kind: ActorKind::Operator, id: None }, None, Source::Worker)
 }

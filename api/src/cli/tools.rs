@@ -14,7 +14,6 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 use std::sync::Arc;
-use uuid::Uuid;
 
 use super::{ConfigArgs, database::Access, out};
 use crate::{http::ApiError, node, operations::Operations, postgres, read_models};
@@ -106,19 +105,7 @@ impl Tools {
                 Actor { kind: ActorKind::User, id: Some(user.to_string()) }
             }
         };
-        Ok(Context {
-            actor,
-            organization_id: None,
-            source: Source::Worker,
-            correlation_id: Uuid::now_v7(),
-            causation_id: None,
-            request_id: None,
-            trace_parent: None,
-            client: None,
-            client_subject: None,
-            idempotency: None,
-            expected_version: None,
-        })
+        Ok(Context::new(actor, None, Source::Worker))
     }
 
     /// Fails where nothing would ever be done: builds and timers need a node that works.

@@ -63,17 +63,13 @@ pub(super) fn build(
         .and_then(|value| value.to_str().ok())
         .map(|text| text.chars().take(USER_AGENT_CHARS_MAX).collect());
     Ok(Context {
-        actor: acting.actor,
-        organization_id: acting.organization_id,
-        source: acting.source,
-        correlation_id: Uuid::now_v7(),
-        causation_id: None,
         request_id: Some(observe::request_id()),
         trace_parent: trace_parent(headers),
         client: Some(ClientInfo { ip: client_ip.map(|ip| ip.to_string()), user_agent }),
         client_subject: acting.subject,
         idempotency,
         expected_version: if is_command { if_match(headers)? } else { None },
+        ..Context::new(acting.actor, acting.organization_id, acting.source)
     })
 }
 

@@ -35,24 +35,36 @@ pub struct IdempotencyKey {
 }
 
 impl Context {
-    /// A context for a process manager's command, caused by an event, with a key derived from it.
-    pub fn process(name: &str, caused_by: &RecordedEvent, step: &str) -> Self {
+    /// A context of a cause of its own, with no key and no client.
+    pub fn new(actor: Actor, organization_id: Option<Uuid>, source: Source) -> Self {
         Self {
-            actor: Actor { kind: ActorKind::Process, id: Some(name.to_string()) },
-            organization_id: caused_by.metadata.organization_id,
-            source: Source::Worker,
-            correlation_id: caused_by.metadata.correlation_id,
-            causation_id: Some(caused_by.event_id),
+            actor,
+            organization_id,
+            source,
+            correlation_id: Uuid::now_v7(),
+            causation_id: None,
             request_id: None,
-            trace_parent: caused_by.metadata.trace_parent.clone(),
+            trace_parent: None,
             client: None,
             client_subject: None,
+            idempotency: None,
+            expected_version: None,
+        }
+    }
+
+    /// A context for a process manager's command, caused by an event, with a key derived from it.
+    pub fn process(name: &str, caused_by: &RecordedEvent, step: &str) -> Self {
+        let actor = Actor { kind: ActorKind::Process, id: Some(name.to_string()) };
+        Self {
+            correlation_id: caused_by.metadata.correlation_id,
+            causation_id: Some(caused_by.event_id),
+            trace_parent: caused_by.metadata.trace_parent.clone(),
             idempotency: Some(IdempotencyKey {
                 scope: format!("process:{name}"),
                 key: format!("{}:{}:{step}", caused_by.event_id, caused_by.part),
                 request: Vec::new(),
             }),
-            expected_version: None,
+            ..Self::new(actor, caused_by.metadata.organization_id, Source::Worker)
         }
     }
 

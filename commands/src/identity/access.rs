@@ -8,7 +8,6 @@ use annals_domain::{
     kernel::{ApiKeyId, OrganizationId, Role, SessionId, UserId},
 };
 use annals_eventstore::{Actor, ActorKind, Source};
-use uuid::Uuid;
 
 use super::{Identity, tokens};
 use crate::bus::{CommandError, Context};
@@ -93,19 +92,8 @@ impl Identity {
 
     /// The call goes on even if this can't be noted.
     async fn note_use(&self, api_key: &ApiKey) {
-        let context = Context {
-            actor: Actor { kind: ActorKind::ApiKey, id: Some(api_key.id.to_string()) },
-            organization_id: Some(api_key.organization_id.uuid()),
-            source: Source::Api,
-            correlation_id: Uuid::now_v7(),
-            causation_id: None,
-            request_id: None,
-            trace_parent: None,
-            client: None,
-            client_subject: None,
-            idempotency: None,
-            expected_version: None,
-        };
+        let actor = Actor { kind: ActorKind::ApiKey, id: Some(api_key.id.to_string()) };
+        let context = Context::new(actor, Some(api_key.organization_id.uuid()), Source::Api);
         let command = ApiKeyCommand::NoteUse { now: self.bus.now() };
         let noted = self.bus.execute::<ApiKey>(&context, "NoteApiKeyUse", api_key.id, command).await;
         if let Err(error) = noted {

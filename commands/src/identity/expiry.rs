@@ -97,19 +97,12 @@ impl TimerHandler for ExpireInvitations {
             Ok(due) => due,
             Err(error) => return Fired::Park { reason: format!("the timer can't be read: {error}") },
         };
+        let actor = Actor { kind: ActorKind::Process, id: Some(KIND.to_string()) };
+        // No key: the organization itself sees to it that this has its effect once.
         let context = Context {
-            actor: Actor { kind: ActorKind::Process, id: Some(KIND.to_string()) },
-            organization_id: timer.organization_id,
-            source: Source::Worker,
             correlation_id: timer.caused_by,
             causation_id: Some(timer.caused_by),
-            request_id: None,
-            trace_parent: None,
-            client: None,
-            client_subject: None,
-            // The organization itself sees to it that this has its effect once.
-            idempotency: None,
-            expected_version: None,
+            ..Context::new(actor, timer.organization_id, Source::Worker)
         };
         match self.identity.expire_invitation(&context, due.organization_id, due.invitation_id).await {
             // Not there: the organization was closed meanwhile.

@@ -440,22 +440,16 @@ impl Fire<'_> {
 
     /// The worker's context; with a `step`, what it does happens once for the event that set the timer.
     fn context(&self, step: Option<&str>) -> Context {
+        let actor = Actor { kind: ActorKind::Process, id: Some(KIND.to_string()) };
         Context {
-            actor: Actor { kind: ActorKind::Process, id: Some(KIND.to_string()) },
-            organization_id: self.timer.organization_id,
-            source: Source::Worker,
             correlation_id: self.due.correlation,
             causation_id: Some(self.timer.caused_by),
-            request_id: None,
-            trace_parent: None,
-            client: None,
-            client_subject: None,
             idempotency: step.map(|step| IdempotencyKey {
                 scope: format!("process:{KIND}"),
                 key: format!("{}:{}:{step}", self.timer.caused_by, self.due.channel),
                 request: Vec::new(),
             }),
-            expected_version: None,
+            ..Context::new(actor, self.timer.organization_id, Source::Worker)
         }
     }
 }

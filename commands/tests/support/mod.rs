@@ -15,7 +15,6 @@ use annals_eventstore::{
 use cqrs_es::{Aggregate, DomainEvent, event_sink::EventSink};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgPool, postgres::PgPoolOptions};
-use uuid::Uuid;
 
 /// A database with the tables of the log and of the write side.
 pub(crate) async fn database() -> TestDatabase {
@@ -41,19 +40,8 @@ pub(crate) async fn node(database: &TestDatabase) -> CommandBus {
 }
 
 pub(crate) fn context() -> Context {
-    Context {
-        actor: Actor { kind: ActorKind::User, id: Some("0198c0de".to_string()) },
-        organization_id: None,
-        source: Source::Api,
-        correlation_id: Uuid::now_v7(),
-        causation_id: None,
-        request_id: None,
-        trace_parent: None,
-        client: None,
-        client_subject: None,
-        idempotency: None,
-        expected_version: None,
-    }
+    let actor = Actor { kind: ActorKind::User, id: Some("0198c0de".to_string()) };
+    Context::new(actor, None, Source::Api)
 }
 
 pub(crate) fn keyed(key: &str, request: &str) -> Context {
