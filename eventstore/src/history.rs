@@ -215,7 +215,7 @@ impl EventStore {
 }
 
 fn select<'a>() -> QueryBuilder<'a, Postgres> {
-    QueryBuilder::new(format!("SELECT {} FROM events WHERE ", read::COLUMNS))
+    QueryBuilder::new(concat!("SELECT ", read::columns!(), " FROM events WHERE "))
 }
 
 async fn fetch(

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use futures::TryStreamExt;
 use serde_json::Value;
-use sqlx::{PgPool, Row, ValueRef, postgres::PgRow};
+use sqlx::PgPool;
 
 use crate::{
-    Filter, KeyringError, MetadataNeeds, Opening, StoreError, StoredEvent, StreamId, UnparsedEvent,
+    Filter, KeyringError, MetadataNeeds, Opening, StoreError, StoredEvent, UnparsedEvent,
     keyring::KeyName,
     read,
     sealing::{self, Keys, Place},
@@ -34,20 +34,11 @@ pub(crate) async fn read(
     limit: usize,
     metadata: MetadataNeeds,
 ) -> Result<Page, StoreError> {
-    let metadata = match metadata {
-        MetadataNeeds::Nothing => "NULL::json",
-        MetadataNeeds::WithoutClient | MetadataNeeds::Everything => "metadata",
+    let sql = match metadata {
+        MetadataNeeds::Nothing => read::filtered_range!("''"),
+        MetadataNeeds::WithoutClient | MetadataNeeds::Everything => read::filtered_range!("metadata"),
     };
-    // As json and not as text: casting each value costs the server a copy.
-    let sql = format!(
-        "SELECT position, event_id, aggregate_type, aggregate_id, sequence, event_type, event_version,
-                payload, {metadata}, recorded_at
-         FROM events WHERE position > $1 AND position <= $2
-           AND (cardinality($3::text[]) = 0 OR aggregate_type = ANY ($3))
-           AND (cardinality($4::text[]) = 0 OR event_type = ANY ($4))
-         ORDER BY position LIMIT $5"
-    );
-    let mut rows = sqlx::query(&sql)
+    let mut rows = sqlx::query(sql)
         .bind(after_position.cast_signed())
         .bind(i64::try_from(up_to).unwrap_or(i64::MAX))
         .bind(&filter.aggregate_types)
@@ -57,7 +48,7 @@ pub(crate) async fn read(
     let mut events = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.try_next().await? {
-        let event = stored(&row)?;
+        let event = read::stored(&row)?;
         bytes += event.payload.len() + event.metadata.len();
         events.push(event);
         if bytes >= PAGE_BYTES_MAX {
@@ -66,27 +57,6 @@ pub(crate) async fn read(
     }
     let is_full = events.len() >= limit;
     Ok(Page { events, is_full })
-}
-
-fn stored(row: &PgRow) -> Result<StoredEvent, sqlx::Error> {
-    let json = |index| -> Result<String, sqlx::Error> {
-        let value = row.try_get_raw(index)?;
-        match value.is_null() {
-            true => Ok(String::new()),
-            false => Ok(value.as_str().map_err(sqlx::Error::Decode)?.to_string()),
-        }
-    };
-    Ok(StoredEvent {
-        position: row.try_get::<i64, _>(0)?.cast_unsigned(),
-        event_id: row.try_get(1)?,
-        stream: StreamId::new(row.try_get::<String, _>(2)?, row.try_get::<String, _>(3)?),
-        sequence: row.try_get::<i64, _>(4)?.cast_unsigned(),
-        event_type: row.try_get(5)?,
-        event_version: row.try_get(6)?,
-        payload: json(7)?,
-        metadata: json(8)?,
-        recorded_at: row.try_get(9)?,
-    })
 }
 
 /// Stored events as a projector may see them, with at most one query for all their keys.
