@@ -144,7 +144,14 @@ pub fn stream_id(event: &UnparsedEvent) -> Result<uuid::Uuid, ProjectionError> {
 
 /// After folding so many events, a projector lets others run: a build's page would hold a thread for
 /// a good part of a second.
-pub const EVENTS_IN_A_ROW: usize = 256;
+const EVENTS_IN_A_ROW: usize = 256;
+
+/// Lets others run after some events; `nth` counts those of a batch from 0.
+pub async fn give_way(nth: usize) {
+    if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
+        tokio::task::yield_now().await;
+    }
+}
 
 /// A position as Postgres keeps it.
 fn signed(position: u64) -> i64 {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     Projection, ProjectionError,
-    runtime::{CopyIn, EVENTS_IN_A_ROW, metadata},
+    runtime::{CopyIn, give_way, metadata},
 };
 
 pub struct Causation;
@@ -54,9 +54,7 @@ impl Projection for Causation {
                 row.value(metadata.causation_id)
             })
             .await?;
-            if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
-                tokio::task::yield_now().await;
-            }
+            give_way(nth).await;
         }
         Ok(copy.finish().await?)
     }

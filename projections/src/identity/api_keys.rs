@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{API_KEY, USER_DELETED, events};
 use crate::{
     Projection, ProjectionError, ReadError, Reader,
-    runtime::{CopyRow, EVENTS_IN_A_ROW, Rows, TableRow, decode, stream_id},
+    runtime::{CopyRow, Rows, TableRow, decode, give_way, stream_id},
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,9 +78,7 @@ async fn apply_keys(events: &[UnparsedEvent], tables: &mut PgConnection) -> Resu
     let mut keys = Rows::<ApiKeyRow>::load(ids, tables).await?;
     for (nth, event) in events.iter().enumerate() {
         apply_key(&mut keys, event)?;
-        if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
-            tokio::task::yield_now().await;
-        }
+        give_way(nth).await;
     }
     Ok(keys.store(tables).await?)
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{SESSION, USER_DELETED, events};
 use crate::{
     Projection, ProjectionError, ReadError, Reader,
-    runtime::{CopyRow, EVENTS_IN_A_ROW, Rows, TableRow, decode, metadata, stream_id},
+    runtime::{CopyRow, Rows, TableRow, decode, give_way, metadata, stream_id},
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,9 +79,7 @@ async fn apply_sessions(events: &[UnparsedEvent], tables: &mut PgConnection) -> 
     let mut sessions = Rows::<SessionRow>::load(ids, tables).await?;
     for (nth, event) in events.iter().enumerate() {
         apply_session(&mut sessions, event)?;
-        if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
-            tokio::task::yield_now().await;
-        }
+        give_way(nth).await;
     }
     Ok(sessions.store(tables).await?)
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{USER_DELETED, events, signed};
 use crate::{
     Projection, ProjectionError, ReadError, Reader,
-    runtime::{CopyRow, EVENTS_IN_A_ROW, Rows, TableRow, decode, stream_id},
+    runtime::{CopyRow, Rows, TableRow, decode, give_way, stream_id},
 };
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,9 +67,7 @@ impl Projection for Users {
         let mut users = Rows::<UserRow>::load(ids, tables).await?;
         for (nth, event) in events.iter().enumerate() {
             apply(&mut users, event)?;
-            if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
-                tokio::task::yield_now().await;
-            }
+            give_way(nth).await;
         }
         Ok(users.store(tables).await?)
     }

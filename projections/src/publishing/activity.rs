@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::posts::like_literal;
 use crate::{
     Projection, ProjectionError,
-    runtime::{CopyIn, CopyRow, EVENTS_IN_A_ROW, decode, metadata},
+    runtime::{CopyIn, CopyRow, decode, give_way, metadata},
 };
 
 pub struct Activity;
@@ -66,9 +66,7 @@ impl Projection for Activity {
             if let Some(line) = line(event)? {
                 copy.row(|row| line.fill(event, row)).await?;
             }
-            if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
-                tokio::task::yield_now().await;
-            }
+            give_way(nth).await;
         }
         Ok(copy.finish().await?)
     }

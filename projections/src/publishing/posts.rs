@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder, types::Json};
 use uuid::Uuid;
 
-use crate::{Projection, ProjectionError, runtime::EVENTS_IN_A_ROW};
+use crate::{Projection, ProjectionError, runtime::give_way};
 
 pub struct Posts;
 
@@ -81,9 +81,7 @@ impl Projection for Posts {
         let mut posts = fold::load(events, tables).await?;
         for (nth, event) in events.iter().enumerate() {
             fold::event(&mut posts, event)?;
-            if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
-                tokio::task::yield_now().await;
-            }
+            give_way(nth).await;
         }
         fold::store(posts, tables).await
     }

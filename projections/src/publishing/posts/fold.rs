@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     ProjectionError,
-    runtime::{CopyIn, CopyRow, EVENTS_IN_A_ROW, decode, stream_id},
+    runtime::{CopyIn, CopyRow, decode, give_way, stream_id},
 };
 
 struct Folded {
@@ -103,9 +103,7 @@ pub(super) async fn store(posts: Posts, tables: &mut PgConnection) -> Result<(),
     let mut copy = CopyIn::begin(tables, "posts", POST_COLUMNS).await?;
     for (nth, (id, folded)) in posts.iter().enumerate() {
         copy.row(|row| post_row(*id, folded, row)).await?;
-        if nth % EVENTS_IN_A_ROW == EVENTS_IN_A_ROW - 1 {
-            tokio::task::yield_now().await;
-        }
+        give_way(nth).await;
     }
     copy.finish().await?;
     let mut copy = CopyIn::begin(tables, "deliveries", DELIVERY_COLUMNS).await?;
