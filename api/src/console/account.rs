@@ -14,7 +14,7 @@ use maud::{Markup, html};
 
 use super::{
     frame::{Frame, done},
-    parts::{Tone, form_fields, number, pill, shortened},
+    parts::{Tone, form_fields, number, pill, scrolling, shortened},
 };
 use crate::{
     http::{
@@ -107,7 +107,7 @@ fn own_session(caller: &Caller) -> Result<SessionId, ApiError> {
 
 fn organization_table(frame: &Frame, caller: &Caller, memberships: &[MembershipRow]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Organizations" { table {
+        (scrolling("Organizations", &html! { table {
             thead {
                 tr {
                     th scope="col" { "Name" }
@@ -136,7 +136,7 @@ fn organization_table(frame: &Frame, caller: &Caller, memberships: &[MembershipR
                     }
                 }
             }
-        } }
+        } }))
     }
 }
 
@@ -173,7 +173,7 @@ fn zone_form(frame: &Frame) -> Markup {
 fn session_table(frame: &Frame, caller: &Caller, alive: &[SessionRow]) -> Markup {
     let is_own = |row: &SessionRow| caller.session_id().is_some_and(|own| own.uuid() == row.id);
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Sessions" {
+        (scrolling("Sessions", &html! {
             table {
                 thead {
                     tr {
@@ -205,7 +205,7 @@ fn session_table(frame: &Frame, caller: &Caller, alive: &[SessionRow]) -> Markup
                     }
                 }
             }
-        }
+        }))
         @if alive.len() > 1 {
             form method="post" action={ (ACCOUNT) "/sessions/end-others" }
                 data-ask="End every session but this one?" {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     events,
     frame::{Frame, done},
-    parts::{empty, number},
+    parts::{empty, number, scrolling},
     proof::sign_form,
 };
 use crate::{
@@ -98,7 +98,7 @@ fn table(frame: &Frame, checkpoints: &[Checkpoint]) -> Markup {
         return empty("Nothing is signed yet", "A new log signs its first checkpoint within a minute.");
     }
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Checkpoints" {
+        (scrolling("Checkpoints", &html! {
             table {
                 thead {
                     tr {
@@ -124,6 +124,6 @@ fn table(frame: &Frame, checkpoints: &[Checkpoint]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{
     frame::Frame,
-    parts::{empty, json, number, query_pair},
+    parts::{empty, json, number, query_pair, scrolling},
     people::problem,
     proof, timeline,
 };
@@ -205,7 +205,7 @@ fn results(frame: &Frame, search: &Search, page: &EventsPage) -> Markup {
 
 pub(super) fn table(frame: &Frame, events: &[EventView]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Events" {
+        (scrolling("Events", &html! {
             table {
                 thead {
                     tr {
@@ -231,7 +231,7 @@ pub(super) fn table(frame: &Frame, events: &[EventView]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 

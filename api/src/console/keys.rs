@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 use super::{
     frame::{Frame, done},
-    parts::{Tone, empty, form_fields, pill},
+    parts::{Tone, empty, form_fields, pill, scrolling},
     people::problem,
 };
 use crate::{
@@ -127,7 +127,7 @@ fn table(frame: &Frame, caller: &Caller, keys: &[ApiKeyRow]) -> Markup {
         return empty("You have no key yet", "Make one below for a program that calls the API for you.");
     }
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Your keys" {
+        (scrolling("Your keys", &html! {
             table {
                 thead {
                     tr {
@@ -169,6 +169,6 @@ fn table(frame: &Frame, caller: &Caller, keys: &[ApiKeyRow]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::{
     frame::Frame,
-    parts::{Tone, number, pill, seconds},
+    parts::{Tone, number, pill, scrolling, seconds},
 };
 use crate::{
     http::{ApiResult, Caller, pages::PageSession},
@@ -33,7 +33,7 @@ pub(super) async fn page(
 
 pub(super) fn node_table(frame: &Frame, nodes: &[NodeView]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Nodes" {
+        (scrolling("Nodes", &html! {
             table {
                 thead {
                     tr {
@@ -65,13 +65,13 @@ pub(super) fn node_table(frame: &Frame, nodes: &[NodeView]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 
 fn process_table(frame: &Frame, processes: &[ProcessView]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Process managers" {
+        (scrolling("Process managers", &html! {
             table {
                 thead {
                     tr {
@@ -102,6 +102,6 @@ fn process_table(frame: &Frame, processes: &[ProcessView]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }

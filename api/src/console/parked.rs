@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::{
     frame::{Frame, done},
-    parts::{empty, form_fields, number},
+    parts::{empty, form_fields, number, scrolling},
     projections::{address, reason, reason_field},
 };
 use crate::{
@@ -61,7 +61,7 @@ pub(super) fn section(frame: &Frame, name: &str, keys: &[ParkedKeyView], may_act
 
 fn table(frame: &Frame, keys: &[ParkedKeyView]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Parked keys" {
+        (scrolling("Parked keys", &html! {
             table {
                 thead {
                     tr {
@@ -87,7 +87,7 @@ fn table(frame: &Frame, keys: &[ParkedKeyView]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 

@@ -42,6 +42,11 @@ pub(super) fn pill(tone: Tone, word: &str) -> Markup {
     html! { span class=(class) { (word.replace('_', " ")) } }
 }
 
+/// Something that may be wider than the page, such as a table: it scrolls by itself, by keyboard too.
+pub(super) fn scrolling(label: &str, content: &Markup) -> Markup {
+    html! { div.scroll tabindex="0" role="group" aria-label=(label) { (content) } }
+}
+
 /// `1,234,567`, as people read it.
 pub(super) fn number(value: u64) -> String {
     let digits = value.to_string();

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{
     failure::sentence,
     frame::{Frame, done},
-    parts::{Tone, empty, form_fields, number, pill},
+    parts::{Tone, empty, form_fields, number, pill, scrolling},
 };
 use crate::{
     http::{
@@ -221,7 +221,7 @@ fn pages(page: u32, has_more: bool) -> Markup {
 
 fn member_table(frame: &Frame, caller: &Caller, members: &[MemberRow]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Members" {
+        (scrolling("Members", &html! {
             table {
                 thead {
                     tr {
@@ -246,7 +246,7 @@ fn member_table(frame: &Frame, caller: &Caller, members: &[MemberRow]) -> Markup
                     }
                 }
             }
-        }
+        }))
     }
 }
 
@@ -310,7 +310,7 @@ fn invitation_table(frame: &Frame, caller: &Caller, invitations: &[InvitationRow
         );
     }
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Open invitations" {
+        (scrolling("Open invitations", &html! {
             table {
                 thead {
                     tr {
@@ -343,6 +343,6 @@ fn invitation_table(frame: &Frame, caller: &Caller, invitations: &[InvitationRow
                     }
                 }
             }
-        }
+        }))
     }
 }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::{
     frame::Frame,
-    parts::{Tone, empty, number, pill, shortened},
+    parts::{Tone, empty, number, pill, scrolling, shortened},
     timeline,
 };
 use crate::{
@@ -99,7 +99,7 @@ fn deliveries(frame: &Frame, deliveries: &[DeliveryView]) -> Markup {
         return empty("No channel is chosen", "A draft needs none; choose one when you schedule it.");
     }
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Channels" {
+        (scrolling("Channels", &html! {
             table {
                 thead {
                     tr {
@@ -125,7 +125,7 @@ fn deliveries(frame: &Frame, deliveries: &[DeliveryView]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 
@@ -141,7 +141,7 @@ fn outcome(delivery: &DeliveryView) -> Markup {
 
 fn table(frame: &Frame, events: &[PostEventView]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="group" aria-label="History" {
+        (scrolling("History", &html! {
             table {
                 thead {
                     tr {
@@ -162,6 +162,6 @@ fn table(frame: &Frame, events: &[PostEventView]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }

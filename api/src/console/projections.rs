@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::{
     frame::{Frame, done},
     parked,
-    parts::{Tone, form_fields, number, pill, seconds},
+    parts::{Tone, form_fields, number, pill, scrolling, seconds},
     plot::{Plot, bins},
     samples::Sample,
 };
@@ -137,7 +137,7 @@ fn look_ms<'p>(mut projections: impl Iterator<Item = &'p ProjectionView>) -> u32
 
 fn table(projections: &[ProjectionView]) -> Markup {
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Read models" {
+        (scrolling("Read models", &html! {
             table {
                 thead {
                     tr {
@@ -168,7 +168,7 @@ fn table(projections: &[ProjectionView]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 

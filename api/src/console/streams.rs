@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     events::{self, stream_address},
     frame::Frame,
-    parts::{empty, json, number},
+    parts::{empty, json, number, scrolling},
 };
 use crate::{
     history::{
@@ -159,7 +159,7 @@ fn changes(changes: &[Change]) -> Markup {
         );
     }
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Changes" {
+        (scrolling("Changes", &html! {
             table {
                 thead { tr { th scope="col" { "Where" } th scope="col" { "Before" } th scope="col" { "After" } } }
                 tbody {
@@ -172,7 +172,7 @@ fn changes(changes: &[Change]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 

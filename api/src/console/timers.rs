@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     frame::{Frame, done},
-    parts::{Tone, empty, form_fields, number, pill, query_pair},
+    parts::{Tone, empty, form_fields, number, pill, query_pair, scrolling},
     projections::reason,
 };
 use crate::{
@@ -114,7 +114,7 @@ fn states(chosen: Option<TimerState>) -> Markup {
 
 fn table(frame: &Frame, timers: &[TimerView], may_act: bool) -> Markup {
     html! {
-        div.scroll tabindex="0" role="group" aria-label="Timers" {
+        (scrolling("Timers", &html! {
             table {
                 thead {
                     tr {
@@ -139,7 +139,7 @@ fn table(frame: &Frame, timers: &[TimerView], may_act: bool) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 
