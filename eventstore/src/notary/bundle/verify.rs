@@ -379,8 +379,10 @@ impl Verifier {
             shown.push(format!("the leaves of all {} positions have the root that was signed", head.size));
             let held = self.chain.held();
             if held > 0 {
-                shown
-                    .push(format!("{held} earlier checkpoints in the bundle have the roots of these leaves"));
+                shown.push(match held {
+                    1 => "an earlier checkpoint in the bundle has the root of these leaves".to_string(),
+                    _ => format!("{held} earlier checkpoints in the bundle have the roots of these leaves"),
+                });
             }
         } else {
             let (first, last) = self.chain.between(head.size);
