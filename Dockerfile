@@ -18,7 +18,9 @@ COPY --from=build /usr/local/bin/annals /usr/local/bin/annals
 USER annals
 WORKDIR /var/lib/annals
 VOLUME /var/lib/annals
+# For `annals serve` and for every other command that is called in the container.
+ENV ANNALS_DATA=/var/lib/annals ANNALS_LISTEN=0.0.0.0:3000
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD curl -fsS http://127.0.0.1:3000/health/live || exit 1
 ENTRYPOINT ["tini", "--", "annals"]
-CMD ["serve", "--listen", "0.0.0.0:3000", "--data", "/var/lib/annals"]
+CMD ["serve"]
