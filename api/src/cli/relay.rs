@@ -57,8 +57,8 @@ impl Relay {
         };
         let config = settings.load()?.config;
         let Some(kafka) = config.kafka_settings() else {
-            let off =
-                "the relay is off: set KAFKA_BROKERS or kafka.brokers; it starts at the first event then";
+            let off = "the relay is off: neither KAFKA_BROKERS nor kafka.brokers is set here (this command takes \
+                       the settings that the server takes); once it is on it starts at the first event";
             return match self {
                 Self::Status(Status { json: true, .. }) => {
                     out::print("{\"enabled\":false}\n");
@@ -149,6 +149,7 @@ impl BackfillArgs {
             Err(RelayError::Stopped) => {
                 anyhow::bail!("stopped; the same command goes on where it was")
             }
+            Err(error) if error.needs_a_person() => Err(error.into()),
             Err(error) => Err(error).context("the copy stopped; the same command goes on where it was"),
         }
     }
