@@ -137,7 +137,7 @@ async fn a_given_database_is_restored_and_answers_as_before() {
     assert!(made.status.success(), "{}", text(&made));
 
     let refused = run(&server, &["restore", "--from", path(&backup)]).await;
-    assert!(text(&refused).contains("another annals server"), "not beside a server: {}", text(&refused));
+    assert!(text(&refused).contains("another annals (process"), "not beside a server: {}", text(&refused));
     assert!(server.stop().await);
     let pool = &server.database().expect("on the test server").pool;
     for schema in ["public", "process", "projection", "read"] {

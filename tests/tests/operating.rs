@@ -142,7 +142,7 @@ async fn keys_are_rotated_and_everything_sealed_before_still_opens() {
     let ada = server.api().register("Ada").await;
     let refused = run(&server, &["keys", "rotate"]);
     assert!(!refused.status.success(), "not beside a running server");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("another annals server"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("another annals (process"));
     assert!(server.stop().await);
     let key = || std::fs::read_to_string(server.data().join("secrets/master.key")).expect("is there");
     let before = key();

@@ -136,6 +136,7 @@ fn welcome(config: &Config, installation: &Installation, setup_code: Option<&str
     });
     format!(
         "\nAnnals is running.\n\
+         \n  Console    {base}/console\
          \n  API        {base}/api/v1\
          \n  Try it     {base}/api\
          \n  OpenAPI    {base}/api/openapi.json\

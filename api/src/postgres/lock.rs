@@ -18,7 +18,7 @@ pub struct FolderLock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     #[error(
-        "another annals server ({holder}) uses {}: stop it, or start this one with another --data folder",
+        "another annals ({holder}) uses {}: stop it or wait until it is through, or take another --data folder",
         .folder.display()
     )]
     Held { folder: PathBuf, holder: String },

@@ -173,8 +173,8 @@ async fn main() {
     println!("Dan, a viewer, was not let publish");
 
     let overview = owner.get("analytics/overview").await.expect(StatusCode::OK);
-    println!("\nThe overview: {}", overview.at("/data"));
-    println!("\nLook around as ada.marques.{run}@example.org with the password «{PASSWORD}»: {url}/api");
+    println!("\nPosts by status: {}", overview.at("/data/posts"));
+    println!("\nLook around as ada.marques.{run}@example.org with the password «{PASSWORD}»: {url}/console");
 }
 
 async fn register(api: &Api, name: &str, run: &str) -> Account {
