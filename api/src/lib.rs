@@ -14,6 +14,7 @@ pub mod node;
 pub mod openapi;
 pub mod operations;
 pub mod postgres;
+pub mod postiz;
 pub mod publishing;
 pub mod read_models;
 pub mod rights;

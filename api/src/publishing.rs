@@ -4,7 +4,7 @@ pub(crate) mod activity;
 mod channels;
 mod feeds;
 pub(crate) mod history;
-mod input;
+pub(crate) mod input;
 pub(crate) mod overview;
 pub(crate) mod posts;
 mod retry;
@@ -32,6 +32,7 @@ pub fn commands(routes: &mut Routes) {
     routes.command(Method::PUT, "/posts/{id}", Access::Right("post", "update"), posts::revise);
     routes.command(Method::DELETE, "/posts/{id}", Access::Right("post", "delete"), posts::delete);
     routes.command(Method::POST, "/posts/{id}/retry", Access::Right("post", "publish"), retry::retry);
+    routes.command(Method::POST, "/public/integrations/post", Access::Right("post", "create"), posts::create);
     routes.command(Method::POST, "/posts/tags", Access::Right("tag", "create"), tags::create);
 }
 
@@ -40,6 +41,9 @@ pub fn queries(routes: &mut Routes) {
     routes.query("/integrations", Access::Right("integration", "read"), channels::list);
     routes.query("/integrations/customers", Access::Right("integration", "read"), channels::customers);
     routes.query("/integrations/{id}", Access::Right("integration", "read"), channels::show);
+
+    routes.query("/public/integrations", Access::Right("integration", "read"), channels::list);
+    routes.query("/public/integrations/{id}/posts", Access::Right("post", "read"), posts::of_channel);
 
     routes.query("/posts", Access::Right("post", "read"), posts::list);
     routes.query("/posts/tags", Access::Right("tag", "read"), tags::list);
@@ -69,6 +73,7 @@ pub fn queries(routes: &mut Routes) {
         posts::revise,
         posts::delete,
         posts::list,
+        posts::of_channel,
         posts::show,
         retry::retry,
         history::history,
@@ -94,7 +99,7 @@ pub fn document() -> Document {
 }
 
 /// A command's refusal; a platform that is away is 503, all else as everywhere.
-fn failed(error: CommandError) -> ApiError {
+pub(crate) fn failed(error: CommandError) -> ApiError {
     match &error {
         CommandError::Refused(refusal) if refusal.code() == "PLATFORM_UNAVAILABLE" => ApiError {
             code: "PLATFORM_UNAVAILABLE",

@@ -16,7 +16,7 @@ use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 use crate::{
     audit, console, health, history,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
-    identity, live, openapi, operations, publishing, schemas,
+    identity, live, openapi, operations, postiz, publishing, schemas,
     state::{AppState, Edge},
 };
 
@@ -29,6 +29,8 @@ pub fn routes() -> Routes {
     identity::queries(&mut routes);
     publishing::commands(&mut routes);
     publishing::queries(&mut routes);
+    postiz::commands(&mut routes);
+    postiz::queries(&mut routes);
     schemas::queries(&mut routes);
     console::commands(&mut routes);
     console::queries(&mut routes);
@@ -48,6 +50,7 @@ pub fn documents() -> Vec<Document> {
     vec![
         identity::Document::openapi(),
         publishing::document(),
+        postiz::document(),
         operations::document(),
         history::document(),
         audit::Document::openapi(),

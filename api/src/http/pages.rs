@@ -43,8 +43,13 @@ pub enum Door {
     /// `Authorization`, JSON, the envelope.
     Api,
     /// The cookie, forms; a failure is a page.
-    Pages { failure: fn(&HttpRequest, &ApiError) -> HttpResponse },
+    Pages { failure: Failure },
+    /// `Authorization`, JSON, and answers in a form that others have agreed on.
+    Foreign { failure: Failure },
 }
+
+/// What a refusal looks like where it is not in the envelope.
+pub type Failure = fn(&HttpRequest, &ApiError) -> HttpResponse;
 
 impl Door {
     pub fn is_pages(self) -> bool {
@@ -55,7 +60,7 @@ impl Door {
     pub(super) fn tell(self, request: &HttpRequest, error: &ApiError) -> HttpResponse {
         match self {
             Self::Api => error.error_response(),
-            Self::Pages { failure } => {
+            Self::Pages { failure } | Self::Foreign { failure } => {
                 let mut response = failure(request, error);
                 response.extensions_mut().insert(Finished);
                 error.log_with(&mut response);
@@ -66,16 +71,14 @@ impl Door {
 
     /// The same for what a handler returned; a page that it made itself stays as it is, whatever its status.
     pub(super) fn retell(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-        let told = match (self, response.response().error()) {
-            (Self::Pages { .. }, Some(error)) => {
-                error.as_error::<ApiError>().map(|error| self.tell(response.request(), error))
-            }
-            _ => None,
-        };
+        let has_own_words = !matches!(self, Self::Api);
+        let error = response.response().error().filter(|_| has_own_words);
+        let error = error.and_then(|error| error.as_error::<ApiError>());
+        let told = error.map(|error| self.tell(response.request(), error));
         match told {
             Some(told) => ServiceResponse::new(response.request().clone(), told),
             None => {
-                if self.is_pages() {
+                if has_own_words {
                     response.response_mut().extensions_mut().insert(Finished);
                 }
                 response

@@ -31,17 +31,16 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, guard,
+    FromRequest, Handler, Responder, Route, guard,
     http::Method,
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
 
 use super::{
-    answer::ApiError,
     config::NodeRoles,
     gate,
-    pages::{self, Door},
+    pages::{self, Door, Failure},
 };
 
 /// Before every path but those of [`Routes::root_query`].
@@ -93,9 +92,6 @@ pub enum LimitClass {
     /// Against none.
     None,
 }
-
-/// What a page's refusal looks like.
-pub type Failure = fn(&HttpRequest, &ApiError) -> HttpResponse;
 
 /// One method of one path.
 #[derive(Clone, Debug)]
@@ -177,6 +173,34 @@ impl Routes {
         F::Output: Responder + 'static,
     {
         self.add(Side::Query, Method::GET, path.to_string(), access, handler)
+    }
+
+    /// A `GET` of an interface that others have described; `failure` is what a refusal looks like there.
+    pub fn foreign_query<F, Args>(&mut self, path: &str, access: Access, failure: Failure, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let entry = self.add(Side::Query, Method::GET, path.to_string(), access, handler);
+        entry.0.door = Door::Foreign { failure };
+    }
+
+    /// A mutation of an interface that others have described.
+    pub fn foreign_command<F, Args>(
+        &mut self,
+        method: Method,
+        path: &str,
+        access: Access,
+        failure: Failure,
+        handler: F,
+    ) where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let entry = self.add(Side::Command, method, path.to_string(), access, handler);
+        entry.0.door = Door::Foreign { failure };
     }
 
     /// A `GET` at `path` itself that anyone may call on any node: health, metrics, the document.

@@ -54,7 +54,7 @@ pub(super) async fn identify(
 ) -> Result<Identified, ApiError> {
     let access = route.access;
     let (user_id, home, credential) = match route.door {
-        Door::Api => match ticket(route, request) {
+        Door::Api | Door::Foreign { .. } => match ticket(route, request) {
             Some(ticket) => by_ticket(edge, &ticket).await?,
             None => by_header(edge, request).await?,
         },

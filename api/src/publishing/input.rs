@@ -20,7 +20,7 @@ use crate::{
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum PostType {
+pub(crate) enum PostType {
     /// Keep it; `scheduledAt` may say what it is meant for.
     Draft,
     /// Publish it at once.
@@ -32,7 +32,7 @@ pub(super) enum PostType {
 /// A post to write, or as it shall be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PostBody {
+pub(crate) struct PostBody {
     /// 1 to 10 000 characters.
     pub content: String,
     /// What follows as a thread, at most 25 parts.
@@ -56,21 +56,21 @@ pub(super) struct PostBody {
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct TargetBody {
+pub(crate) struct TargetBody {
     pub id: Uuid,
     /// In place of the post's `content` on this channel.
     pub content: Option<String>,
 }
 
 /// Who writes: whoever may manage posts changes everybody's.
-pub(super) fn member(caller: &Caller) -> Member {
+pub(crate) fn member(caller: &Caller) -> Member {
     let posts = if caller.may("post", "manage") { Whose::Everybodys } else { Whose::Own };
     Member { organization: caller.organization_id, user: caller.user_id, posts }
 }
 
 impl PostBody {
     /// The command that it asks for.
-    pub(super) async fn request(self, state: &AppState, caller: &Caller) -> Result<PostRequest, ApiError> {
+    pub(crate) async fn request(self, state: &AppState, caller: &Caller) -> Result<PostRequest, ApiError> {
         if self.kind != PostType::Draft {
             caller.require("post", "publish")?;
         }

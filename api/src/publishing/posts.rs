@@ -134,9 +134,30 @@ pub(super) async fn list(
     caller: Caller,
     Query(query): Query<PostsQuery>,
 ) -> ApiResult {
-    let zone = times::zone(&state, caller.user_id, query.timezone.as_deref()).await?;
+    page(&state, &caller, &query).await
+}
+
+/// A channel's posts: the calendar with dates, else the newest first.
+#[utoipa::path(
+    get, path = "/public/integrations/{id}/posts", tag = "posts", params(("id" = Uuid, Path), PostsQuery),
+    responses((status = 200, description = "A page of posts", body = Success<Vec<PostView>>)),
+)]
+pub(super) async fn of_channel(
+    state: web::Data<AppState>,
+    caller: Caller,
+    id: web::Path<IntegrationId>,
+    Query(query): Query<PostsQuery>,
+) -> ApiResult {
+    let reader = state.reader_for::<Channels>(&caller).await?;
+    let channel = channels::get(reader.pool(), caller.organization_id, *id).await?;
+    let channel = channel.ok_or_else(|| ApiError::not_found("channel"))?;
+    page(&state, &caller, &PostsQuery { channel: Some(channel.id), ..query }).await
+}
+
+async fn page(state: &AppState, caller: &Caller, query: &PostsQuery) -> ApiResult {
+    let zone = times::zone(state, caller.user_id, query.timezone.as_deref()).await?;
     let (filter, paging) = query.filter(&zone).map_err(ApiError::validation)?;
-    let (page, total) = find(&state, &caller, &filter, paging).await?;
+    let (page, total) = find(state, caller, &filter, paging).await?;
     Answer::ok(page).page(Page::of(total, paging.page, paging.per_page)).respond()
 }
 
@@ -175,7 +196,7 @@ pub(crate) async fn get(state: &AppState, caller: &Caller, id: PostId) -> Result
     Ok(view(&found, &names))
 }
 
-pub(super) fn commands(state: &AppState) -> Commands {
+pub(crate) fn commands(state: &AppState) -> Commands {
     Commands::new(state.bus.clone(), state.platforms.clone())
 }
 

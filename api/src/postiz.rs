@@ -1,0 +1,61 @@
+//! Postiz's public API, at `/public/v1`, in the paths and shapes that its own clients expect.
+//!
+//! Postiz makes a post per channel and calls what was written together a group. Here that is one post
+//! with several channels: its id is the group's, and `<post>_<channel>` is the id of what goes to one
+//! channel. As with Postiz, what is done to one of a group is done to the group. A call has the same
+//! rights, limits and idempotency as one of `/api/v1`; only words and shapes differ.
+
+mod channels;
+mod failure;
+mod posts;
+
+use actix_web::http::Method;
+use utoipa::{OpenApi, openapi::OpenApi as Document};
+
+use crate::http::{Access, Routes};
+use failure::tell;
+
+/// The write side.
+pub fn commands(routes: &mut Routes) {
+    let post = |action| Access::Right("post", action);
+    routes.foreign_command(Method::POST, "/public/v1/posts", post("create"), tell, posts::create);
+    routes.foreign_command(Method::DELETE, "/public/v1/posts/{id}", post("delete"), tell, posts::delete);
+    let group = "/public/v1/posts/group/{id}";
+    routes.foreign_command(Method::DELETE, group, post("delete"), tell, posts::delete);
+    routes.foreign_command(Method::PUT, "/public/v1/posts/{id}/status", post("update"), tell, posts::status);
+    let trigger = "/public/v1/integration-trigger/{id}";
+    let channel = Access::Right("integration", "read");
+    routes.foreign_command(Method::POST, trigger, channel, tell, channels::trigger);
+}
+
+/// The read side.
+pub fn queries(routes: &mut Routes) {
+    let channel = Access::Right("integration", "read");
+    routes.foreign_query("/public/v1/integrations", channel, tell, channels::list);
+    routes.foreign_query("/public/v1/groups", channel, tell, channels::groups);
+    routes.foreign_query("/public/v1/is-connected", channel, tell, channels::is_connected);
+    routes.foreign_query("/public/v1/integration-settings/{id}", channel, tell, channels::settings);
+    routes.foreign_query("/public/v1/posts", Access::Right("post", "read"), tell, posts::list);
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        channels::list,
+        channels::groups,
+        channels::is_connected,
+        channels::settings,
+        channels::trigger,
+        posts::create,
+        posts::list,
+        posts::delete,
+        posts::status,
+    ),
+    tags((name = "postiz", description = "Postiz's public API, as its clients call it")),
+)]
+struct Documented;
+
+/// What the handlers say of themselves.
+pub fn document() -> Document {
+    Documented::openapi()
+}

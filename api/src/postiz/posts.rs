@@ -1,0 +1,491 @@
+//! Posts, as groups of one per channel.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, http::StatusCode, web};
+use annals_domain::kernel::{PostId, TimeZone};
+use annals_projections::publishing::{
+    channels::Channel,
+    posts::{Paging, PostFilter},
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{channels, failure::renamed};
+use crate::{
+    http::{ApiError, ApiResult, Body, Caller, answer::POSITION_HEADER},
+    publishing::{
+        failed,
+        input::{PostBody, PostType, TargetBody, member},
+        posts::{commands, find, get},
+        times::{self, End},
+        views::{DeliveryView, PostView},
+    },
+    state::AppState,
+};
+
+/// Posts that one answer holds; Postiz's clients know no pages.
+const LIST_MAX: u64 = 1_000;
+const PER_PAGE: u64 = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Draft,
+    Schedule,
+    Now,
+    /// Changes the post whose group the first entry names.
+    Update,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PostsBody {
+    #[serde(rename = "type")]
+    kind: Kind,
+    /// When it is due, RFC 3339; of a draft, what it is meant for. Of no meaning with `now`.
+    date: Option<String>,
+    #[serde(default)]
+    tags: Vec<TagBody>,
+    /// One per channel.
+    posts: Vec<EntryBody>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct TagBody {
+    value: String,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct EntryBody {
+    integration: ChannelRef,
+    /// Of an update: which post.
+    group: Option<String>,
+    /// The text, and what follows it as a thread.
+    value: Vec<PartBody>,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct ChannelRef {
+    id: Uuid,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct PartBody {
+    content: String,
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    image: Vec<Value>,
+    /// Minutes after the part before it.
+    #[serde(default)]
+    delay: u64,
+}
+
+/// What goes to one channel.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Written {
+    /// `<post>_<channel>`.
+    post_id: String,
+    /// The channel's id.
+    integration: Uuid,
+}
+
+/// Writes, schedules or publishes; what goes to several channels is one group.
+#[utoipa::path(
+    post, path = "/public/v1/posts", tag = "postiz", request_body = PostsBody,
+    responses((status = 201, description = "One per channel", body = Vec<Written>)),
+)]
+pub(super) async fn create(
+    state: web::Data<AppState>,
+    caller: Caller,
+    Body(body): Body<PostsBody>,
+) -> ApiResult {
+    let revised = body.revised()?;
+    let request = body.request()?.request(&state, &caller).await.map_err(renamed)?;
+    let channels: Vec<Uuid> = request.targets.iter().map(|(channel, _)| channel.uuid()).collect();
+    let (commands, member) = (commands(&state), member(&caller));
+    let (id, position) = match revised {
+        Some(id) => {
+            let outcome = commands.revise(&caller.context, member, id, request).await;
+            (Some(id), outcome.map_err(failed).map_err(renamed)?.receipt.position)
+        }
+        None => {
+            let outcome = commands.create(&caller.context, member, request).await;
+            let outcome = outcome.map_err(failed).map_err(renamed)?;
+            (outcome.value, outcome.receipt.position)
+        }
+    };
+    let post = id.ok_or_else(|| ApiError::not_found("post"))?.uuid();
+    let written =
+        channels.into_iter().map(|integration| Written { post_id: id_of(post, integration), integration });
+    Ok(HttpResponse::build(StatusCode::CREATED)
+        .insert_header((POSITION_HEADER, position.to_string()))
+        .json(written.collect::<Vec<_>>()))
+}
+
+impl PostsBody {
+    /// The post that shall be changed.
+    fn revised(&self) -> Result<Option<PostId>, ApiError> {
+        let group = self.posts.first().and_then(|entry| entry.group.as_deref()).filter(|id| !id.is_empty());
+        match (self.kind, group) {
+            (Kind::Update, Some(group)) => post_of(group).map(Some).map_err(|_| unknown_group()),
+            (Kind::Update, None) => {
+                Err(ApiError::field("posts[0].group", "is required when the type is update"))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The same as a post with several channels.
+    fn request(self) -> Result<PostBody, ApiError> {
+        let Some(first) = self.posts.first().and_then(|entry| entry.value.first()) else {
+            return Err(ApiError::field("posts", "must have at least one entry, with at least one value"));
+        };
+        let content = first.content.clone();
+        let thread: Vec<String> = comments(&self.posts[0]).map(str::to_string).collect();
+        let mut integrations = Vec::with_capacity(self.posts.len());
+        for (nth, entry) in self.posts.iter().enumerate() {
+            let fault =
+                |field: &str, message: &str| ApiError::field(format!("posts[{nth}].value{field}"), message);
+            let Some(own) = entry.value.first() else {
+                return Err(fault("", "must have at least one entry"));
+            };
+            if !comments(entry).eq(thread.iter()) {
+                return Err(fault(
+                    "",
+                    "must have the same comments on all channels: send the others in another call",
+                ));
+            }
+            if let Some(part) = entry.value.iter().position(|part| !part.image.is_empty()) {
+                return Err(fault(&format!("[{part}].image"), "is not supported yet: only text"));
+            }
+            if let Some(part) = entry.value.iter().position(|part| part.delay > 0) {
+                return Err(fault(
+                    &format!("[{part}].delay"),
+                    "is not supported yet: comments follow at once",
+                ));
+            }
+            let content = (own.content != content).then(|| own.content.clone());
+            integrations.push(TargetBody { id: entry.integration.id, content });
+        }
+        let date = self.date.filter(|date| !date.is_empty());
+        let (kind, scheduled_at) = match self.kind {
+            Kind::Draft => (PostType::Draft, date),
+            Kind::Now => (PostType::Now, None),
+            Kind::Schedule | Kind::Update => (PostType::Schedule, date),
+        };
+        let tags = self.tags.into_iter().map(|tag| tag.value).collect();
+        Ok(PostBody { content, thread, integrations, kind, scheduled_at, timezone: None, tags })
+    }
+}
+
+fn comments(entry: &EntryBody) -> impl Iterator<Item = &str> {
+    entry.value.iter().skip(1).map(|part| part.content.as_str())
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct PostsQuery {
+    start_date: Option<String>,
+    end_date: Option<String>,
+    /// Only what goes to this customer's channels.
+    customer: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PostList {
+    posts: Vec<PostEntry>,
+}
+
+/// What goes to one channel.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PostEntry {
+    id: String,
+    content: String,
+    publish_date: String,
+    #[serde(rename = "releaseURL")]
+    release_url: Option<String>,
+    release_id: Option<String>,
+    state: &'static str,
+    interval_in_days: Option<u32>,
+    /// The post.
+    group: Uuid,
+    creation_method: &'static str,
+    #[schema(value_type = Object)]
+    settings: Map<String, Value>,
+    tags: Vec<TagEntry>,
+    integration: ChannelEntry,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TagEntry {
+    tag: Tag,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Tag {
+    id: Uuid,
+    name: String,
+    color: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChannelEntry {
+    id: Uuid,
+    provider_identifier: String,
+    name: String,
+    picture: Option<String>,
+}
+
+/// What is due between two moments, each channel's by itself, by time.
+#[utoipa::path(
+    get, path = "/public/v1/posts", tag = "postiz", params(PostsQuery),
+    responses((status = 200, description = "By time", body = PostList)),
+)]
+pub(super) async fn list(
+    state: web::Data<AppState>,
+    caller: Caller,
+    query: web::Query<PostsQuery>,
+) -> ApiResult {
+    let filter = query.filter()?;
+    let mut found = Vec::new();
+    for page in 1.. {
+        let (posts, total) = find(&state, &caller, &filter, Paging { page, per_page: PER_PAGE }).await?;
+        if total > LIST_MAX {
+            let message = format!("leaves {total} posts between the dates; an answer has at most {LIST_MAX}");
+            return Err(ApiError::field("endDate", message));
+        }
+        let is_last = (posts.len() as u64) < PER_PAGE;
+        found.extend(posts);
+        if is_last {
+            break;
+        }
+    }
+    let channels = channels::of_organization(&state, &caller).await?;
+    let channels = channels.into_iter().map(|channel| (channel.id, channel)).collect();
+    let customer = query.customer.as_deref().filter(|customer| !customer.is_empty());
+    let posts = found.iter().flat_map(|post| entries(post, &channels, customer)).collect();
+    Ok(HttpResponse::Ok().json(PostList { posts }))
+}
+
+impl PostsQuery {
+    fn filter(&self) -> Result<PostFilter, ApiError> {
+        let zone = TimeZone::default();
+        let moment = |field, text: Option<&String>, end| {
+            let text = text.map(String::as_str).filter(|text| !text.is_empty());
+            times::moment(field, text, &zone, end)
+                .and_then(|moment| moment.ok_or_else(|| crate::http::FieldError::new(field, "is required")))
+                .map_err(|fault| ApiError::validation(vec![fault]))
+        };
+        let from = moment("startDate", self.start_date.as_ref(), End::From)?;
+        let to = moment("endDate", self.end_date.as_ref(), End::To)?;
+        Ok(PostFilter { from: Some(from), to: Some(to), ..PostFilter::default() })
+    }
+}
+
+fn entries(post: &PostView, channels: &BTreeMap<Uuid, Channel>, customer: Option<&str>) -> Vec<PostEntry> {
+    let entry = |delivery: &DeliveryView| {
+        let channel = channels.get(&delivery.id);
+        if customer.is_some() && channel.and_then(|channel| channel.customer.as_deref()) != customer {
+            return None;
+        }
+        let due = delivery.due_at.or(post.scheduled_at)?;
+        let tags = post.tags.iter().map(|tag| TagEntry {
+            tag: Tag { id: tag.id, name: tag.name.clone(), color: tag.color.clone() },
+        });
+        Some(PostEntry {
+            id: id_of(post.id, delivery.id),
+            content: delivery.content.clone().unwrap_or_else(|| post.content.clone()),
+            publish_date: moment(due),
+            release_url: delivery.url.clone(),
+            release_id: delivery.remote_id.clone(),
+            state: state_of(delivery.status)?,
+            interval_in_days: None,
+            group: post.id,
+            creation_method: "UNKNOWN",
+            settings: Map::new(),
+            tags: tags.collect(),
+            integration: ChannelEntry {
+                id: delivery.id,
+                provider_identifier: delivery.platform.clone().unwrap_or_default(),
+                name: delivery.name.clone().unwrap_or_default(),
+                picture: channel.and_then(|channel| channel.picture.clone()),
+            },
+        })
+    };
+    post.integrations.iter().filter_map(entry).collect()
+}
+
+fn moment(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// In Postiz's words; what was cancelled is not there any more.
+fn state_of(status: &str) -> Option<&'static str> {
+    match status {
+        "draft" => Some("DRAFT"),
+        "scheduled" | "publishing" => Some("QUEUE"),
+        "published" => Some("PUBLISHED"),
+        "cancelled" => None,
+        _ => Some("ERROR"),
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Deleted {
+    /// The post.
+    id: Uuid,
+}
+
+/// Deletes a draft, cancels what is scheduled, takes anything else off the lists; the whole group.
+#[utoipa::path(
+    delete, path = "/public/v1/posts/{id}", tag = "postiz", params(("id" = String, Path)),
+    responses((status = 200, description = "It is gone", body = Deleted)),
+)]
+pub(super) async fn delete(state: web::Data<AppState>, caller: Caller, id: web::Path<String>) -> ApiResult {
+    let id = post_of(&id)?;
+    let outcome = commands(&state).delete(&caller.context, member(&caller), id).await.map_err(failed)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((POSITION_HEADER, outcome.receipt.position.to_string()))
+        .json(Deleted { id: id.uuid() }))
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    Draft,
+    Schedule,
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(super) struct StatusBody {
+    status: Status,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StatusView {
+    id: String,
+    state: &'static str,
+}
+
+/// Schedules a draft for the time it is meant for, or makes a scheduled post a draft; the whole group.
+#[utoipa::path(
+    put, path = "/public/v1/posts/{id}/status", tag = "postiz", request_body = StatusBody,
+    params(("id" = String, Path)),
+    responses((status = 200, description = "How it stands now", body = StatusView)),
+)]
+pub(super) async fn status(
+    state: web::Data<AppState>,
+    mut caller: Caller,
+    id: web::Path<String>,
+    Body(body): Body<StatusBody>,
+) -> ApiResult {
+    let post = post_of(&id)?;
+    let view = get(&state, &caller, post).await?;
+    let (kind, state_now) = match body.status {
+        Status::Draft => (PostType::Draft, "DRAFT"),
+        Status::Schedule => (PostType::Schedule, "QUEUE"),
+    };
+    // It is written anew as it was read: what another changed meanwhile would be lost.
+    caller.context.expected_version = Some(view.version);
+    let request = as_body(view, kind).request(&state, &caller).await.map_err(renamed)?;
+    let outcome = commands(&state).revise(&caller.context, member(&caller), post, request).await;
+    let position = outcome.map_err(failed).map_err(renamed)?.receipt.position;
+    Ok(HttpResponse::Ok()
+        .insert_header((POSITION_HEADER, position.to_string()))
+        .json(StatusView { id: id.into_inner(), state: state_now }))
+}
+
+fn as_body(view: PostView, kind: PostType) -> PostBody {
+    let target = |delivery: DeliveryView| TargetBody { id: delivery.id, content: delivery.content };
+    PostBody {
+        content: view.content,
+        thread: view.thread,
+        integrations: view.integrations.into_iter().map(target).collect(),
+        kind,
+        scheduled_at: view.scheduled_at.map(moment),
+        timezone: view.timezone,
+        tags: view.tags.iter().map(|tag| tag.id.to_string()).collect(),
+    }
+}
+
+fn id_of(post: Uuid, channel: Uuid) -> String {
+    format!("{post}_{channel}")
+}
+
+/// From `<post>_<channel>`, or a group's id.
+fn post_of(id: &str) -> Result<PostId, ApiError> {
+    let (post, channel) = id.split_once('_').map_or((id, None), |(post, channel)| (post, Some(channel)));
+    let is_channel = channel.is_none_or(|channel| channel.parse::<Uuid>().is_ok());
+    let post = post.parse().ok().filter(|_| is_channel);
+    post.ok_or_else(|| ApiError::not_found("post"))
+}
+
+fn unknown_group() -> ApiError {
+    ApiError::field("posts[0].group", "names no post")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POST: &str = "0198e000-0000-7000-8000-000000000001";
+    const CHANNEL: &str = "0198e000-0000-7000-8000-000000000002";
+
+    fn body(text: &str) -> PostsBody {
+        serde_json::from_str(text).expect("is a body")
+    }
+
+    #[test]
+    fn what_goes_to_several_channels_is_one_post() {
+        let text = format!(
+            r#"{{"type": "schedule", "date": "2026-12-01T09:00:00Z", "shortLink": false, "tags": [{{"value": "launch", "label": "Launch"}}],
+                "posts": [{{"integration": {{"id": "{POST}"}}, "value": [{{"content": "a"}}, {{"content": "then"}}], "settings": {{}}}},
+                          {{"integration": {{"id": "{CHANNEL}"}}, "value": [{{"content": "b"}}, {{"content": "then"}}]}}]}}"#
+        );
+        let post = body(&text).request().expect("is a post");
+        assert_eq!((post.content.as_str(), post.thread.as_slice()), ("a", ["then".to_string()].as_slice()));
+        let own: Vec<_> = post.integrations.iter().map(|target| target.content.as_deref()).collect();
+        assert_eq!(own, [None, Some("b")]);
+        assert_eq!(
+            (post.kind, post.tags.as_slice()),
+            (PostType::Schedule, ["launch".to_string()].as_slice())
+        );
+    }
+
+    #[test]
+    fn what_can_not_be_kept_is_refused_by_name() {
+        let fault = |posts: &str| {
+            let body = body(&format!(r#"{{"type": "now", "date": "", "posts": [{posts}]}}"#));
+            body.request().err().and_then(|error| error.errors.into_iter().next()).map(|fault| fault.field)
+        };
+        let entry = |value: &str| format!(r#"{{"integration": {{"id": "{CHANNEL}"}}, "value": [{value}]}}"#);
+        assert_eq!(fault("").as_deref(), Some("posts"));
+        assert_eq!(fault(&entry("")).as_deref(), Some("posts"));
+        assert_eq!(fault(&entry(r#"{"content": "a"}"#)), None);
+        let with_image = entry(r#"{"content": "a", "image": [{"id": "1"}]}"#);
+        assert_eq!(fault(&with_image).as_deref(), Some("posts[0].value[0].image"));
+        let late = entry(r#"{"content": "a"}, {"content": "b", "delay": 5}"#);
+        assert_eq!(fault(&late).as_deref(), Some("posts[0].value[1].delay"));
+        let others =
+            format!("{}, {}", entry(r#"{"content": "a"}"#), entry(r#"{"content": "a"}, {"content": "b"}"#));
+        assert_eq!(fault(&others).as_deref(), Some("posts[1].value"));
+    }
+
+    #[test]
+    fn an_id_names_a_post_with_or_without_its_channel() {
+        let post = POST.parse::<PostId>().ok();
+        assert_eq!(post_of(POST).ok(), post);
+        assert_eq!(post_of(&format!("{POST}_{CHANNEL}")).ok(), post);
+        for wrong in ["", "x", "_", &format!("{POST}_"), &format!("{POST}_x")] {
+            assert!(post_of(wrong).is_err(), "{wrong}");
+        }
+    }
+}
