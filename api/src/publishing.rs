@@ -6,6 +6,7 @@ mod feeds;
 pub(crate) mod history;
 pub(crate) mod input;
 pub(crate) mod overview;
+pub(crate) mod parts;
 pub(crate) mod posts;
 mod retry;
 mod tags;

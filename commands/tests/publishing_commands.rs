@@ -92,14 +92,14 @@ async fn limits_are_checked_when_a_post_is_scheduled_and_not_for_a_draft() {
     let desk = desk().await;
     let channel = desk.connect().await;
     let mut request = desk.request("this text is too long for Stage", &[channel], 10);
-    request.thread = vec!["this one is too long for it too".to_string()];
+    request.draft.thread = vec!["this one is too long for it too".into()];
     let answer = desk.posts.create(&context(), desk.member, request.clone()).await;
     assert_eq!(fields(answer), ["content", "thread[0]"]);
     let mut own = request.clone();
-    own.targets[0].1 = Some("this is too long for Stage as well".to_string());
-    own.thread.clear();
+    own.draft.targets[0].content = Some("this is too long for Stage as well".to_string());
+    own.draft.targets[0].thread = Some(vec!["and its own thread is too long".into()]);
     let answer = desk.posts.create(&context(), desk.member, own).await;
-    assert_eq!(fields(answer), ["integrations[0].content"]);
+    assert_eq!(fields(answer), ["integrations[0].content", "integrations[0].thread[0]"]);
     request.plan = Plan::Draft(None);
     desk.posts.create(&context(), desk.member, request).await.unwrap();
 }

@@ -14,7 +14,7 @@ use crate::{
     publishing::{
         history::{self, PostEventView},
         posts,
-        views::{DeliveryView, PostView},
+        views::{DeliveryView, MediaView, PostView},
     },
     state::AppState,
 };
@@ -39,8 +39,11 @@ pub(super) async fn page(
         div.pair {
             section.card {
                 h2 { "What it says" }
-                @for part in std::iter::once(&post.content).chain(&post.thread) {
-                    p.post-text { (part) }
+                p.post-text { (post.content) }
+                (attached(&post.media))
+                @for part in &post.thread {
+                    p.post-text { (part.content) }
+                    (attached(&part.media))
                 }
             }
             section.card { h2 { "About it" } (facts(&frame, &post)) }
@@ -56,6 +59,15 @@ pub(super) async fn page(
         }
     };
     Ok(frame.page(&format!("Post: {}", shortened(&post.content, 40)), content))
+}
+
+/// A part's media, by what they show.
+fn attached(media: &[MediaView]) -> Markup {
+    html! {
+        @for (index, media) in media.iter().enumerate() {
+            p.quiet { "Media " (index + 1) ": " (media.alt.as_deref().unwrap_or("without a description")) }
+        }
+    }
 }
 
 /// How a post or delivery stands.

@@ -20,6 +20,7 @@ use crate::{
     publishing::{
         failed,
         input::{PostBody, PostType, TargetBody, member},
+        parts::{StringOr, bodies},
         posts::{commands, find, get},
         times::{self, End},
         views::{DeliveryView, PostView},
@@ -106,7 +107,7 @@ pub(super) async fn create(
 ) -> ApiResult {
     let revised = body.revised()?;
     let request = body.request()?.request(&state, &caller).await.map_err(renamed)?;
-    let channels: Vec<Uuid> = request.targets.iter().map(|(channel, _)| channel.uuid()).collect();
+    let channels: Vec<Uuid> = request.draft.targets.iter().map(|target| target.channel.uuid()).collect();
     let (commands, member) = (commands(&state), member(&caller));
     let (id, position) = match revised {
         Some(id) => {
@@ -146,7 +147,7 @@ impl PostsBody {
             return Err(ApiError::field("posts", "must have at least one entry, with at least one value"));
         };
         let content = first.content.clone();
-        let thread: Vec<String> = comments(&self.posts[0]).map(str::to_string).collect();
+        let thread: Vec<&str> = comments(&self.posts[0]).collect();
         let mut integrations = Vec::with_capacity(self.posts.len());
         for (nth, entry) in self.posts.iter().enumerate() {
             let fault =
@@ -154,12 +155,6 @@ impl PostsBody {
             let Some(own) = entry.value.first() else {
                 return Err(fault("", "must have at least one entry"));
             };
-            if !comments(entry).eq(thread.iter()) {
-                return Err(fault(
-                    "",
-                    "must have the same comments on all channels: send the others in another call",
-                ));
-            }
             if let Some(part) = entry.value.iter().position(|part| !part.image.is_empty()) {
                 return Err(fault(&format!("[{part}].image"), "is not supported yet: only text"));
             }
@@ -170,7 +165,10 @@ impl PostsBody {
                 ));
             }
             let content = (own.content != content).then(|| own.content.clone());
-            integrations.push(TargetBody { id: entry.integration.id, content });
+            let is_common = comments(entry).eq(thread.iter().copied());
+            let own_thread = (!is_common).then(|| comments(entry).map(StringOr::from).collect());
+            let id = entry.integration.id;
+            integrations.push(TargetBody { id, content, media: None, thread: own_thread });
         }
         let date = self.date.filter(|date| !date.is_empty());
         let (kind, scheduled_at) = match self.kind {
@@ -178,8 +176,10 @@ impl PostsBody {
             Kind::Now => (PostType::Now, None),
             Kind::Schedule | Kind::Update => (PostType::Schedule, date),
         };
+        let thread = thread.into_iter().map(StringOr::from).collect();
         let tags = self.tags.into_iter().map(|tag| tag.value).collect();
-        Ok(PostBody { content, thread, integrations, kind, scheduled_at, timezone: None, tags })
+        let (media, timezone) = (Vec::new(), None);
+        Ok(PostBody { content, media, thread, integrations, kind, scheduled_at, timezone, tags })
     }
 }
 
@@ -404,10 +404,16 @@ pub(super) async fn status(
 }
 
 fn as_body(view: PostView, kind: PostType) -> PostBody {
-    let target = |delivery: DeliveryView| TargetBody { id: delivery.id, content: delivery.content };
+    let target = |delivery: DeliveryView| TargetBody {
+        id: delivery.id,
+        content: delivery.content,
+        media: delivery.media.map(bodies),
+        thread: delivery.thread.map(bodies),
+    };
     PostBody {
         content: view.content,
-        thread: view.thread,
+        media: bodies(view.media),
+        thread: bodies(view.thread),
         integrations: view.integrations.into_iter().map(target).collect(),
         kind,
         scheduled_at: view.scheduled_at.map(moment),
@@ -451,7 +457,8 @@ mod tests {
                           {{"integration": {{"id": "{CHANNEL}"}}, "value": [{{"content": "b"}}, {{"content": "then"}}]}}]}}"#
         );
         let post = body(&text).request().expect("is a post");
-        assert_eq!((post.content.as_str(), post.thread.as_slice()), ("a", ["then".to_string()].as_slice()));
+        let thread: Vec<_> = post.thread.iter().map(|part| part.0.content.as_str()).collect();
+        assert_eq!((post.content.as_str(), thread), ("a", vec!["then"]));
         let own: Vec<_> = post.integrations.iter().map(|target| target.content.as_deref()).collect();
         assert_eq!(own, [None, Some("b")]);
         assert_eq!(
@@ -476,7 +483,7 @@ mod tests {
         assert_eq!(fault(&late).as_deref(), Some("posts[0].value[1].delay"));
         let others =
             format!("{}, {}", entry(r#"{"content": "a"}"#), entry(r#"{"content": "a"}, {"content": "b"}"#));
-        assert_eq!(fault(&others).as_deref(), Some("posts[1].value"));
+        assert_eq!(fault(&others), None, "each channel may have comments of its own");
     }
 
     #[test]

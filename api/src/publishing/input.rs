@@ -4,7 +4,7 @@ use annals_commands::publishing::posts::{Member, PostRequest, TagRef, Whose};
 use annals_domain::{
     kernel::{IntegrationId, TagId, TimeZone},
     publishing::{
-        post::{Due, Plan, Schedule},
+        post::{Draft, Due, Plan, Schedule, TargetDraft},
         tags::TagName,
     },
 };
@@ -12,7 +12,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::times;
+use super::{
+    parts::{MediaBody, MediaEntry, PartBody, StringOr, ThreadEntry, drafts},
+    times,
+};
 use crate::{
     http::{ApiError, Caller, FieldError},
     state::AppState,
@@ -35,9 +38,14 @@ pub(crate) enum PostType {
 pub(crate) struct PostBody {
     /// 1 to 10 000 characters.
     pub content: String,
-    /// What follows as a thread, at most 25 parts.
+    /// Files of the media library that the first part shows, at most 10.
     #[serde(default)]
-    pub thread: Vec<String>,
+    #[schema(value_type = Vec<MediaEntry>)]
+    pub media: Vec<StringOr<MediaBody>>,
+    /// What follows as a thread, at most 25 parts: texts, or texts with media.
+    #[serde(default)]
+    #[schema(value_type = Vec<ThreadEntry>)]
+    pub thread: Vec<StringOr<PartBody>>,
     /// The channels it goes to, at most 50.
     #[serde(default)]
     pub integrations: Vec<TargetBody>,
@@ -60,6 +68,23 @@ pub(crate) struct TargetBody {
     pub id: Uuid,
     /// In place of the post's `content` on this channel.
     pub content: Option<String>,
+    /// In place of the post's `media` on this channel.
+    #[schema(value_type = Option<Vec<MediaEntry>>)]
+    pub media: Option<Vec<StringOr<MediaBody>>>,
+    /// In place of the post's `thread` on this channel.
+    #[schema(value_type = Option<Vec<ThreadEntry>>)]
+    pub thread: Option<Vec<StringOr<PartBody>>>,
+}
+
+impl From<TargetBody> for TargetDraft {
+    fn from(target: TargetBody) -> Self {
+        Self {
+            channel: IntegrationId::new(target.id),
+            content: target.content,
+            media: target.media.map(drafts),
+            thread: target.thread.map(drafts),
+        }
+    }
 }
 
 /// Who writes: whoever may manage posts changes everybody's.
@@ -85,13 +110,13 @@ impl PostBody {
             .collect();
         let Some(plan) = plan.filter(|_| errors.is_empty()) else { return Err(ApiError::validation(errors)) };
         Ok(PostRequest {
-            content: self.content,
-            thread: self.thread,
-            targets: self
-                .integrations
-                .into_iter()
-                .map(|target| (IntegrationId::new(target.id), target.content))
-                .collect(),
+            draft: Draft {
+                content: self.content,
+                media: drafts(self.media),
+                thread: drafts(self.thread),
+                targets: self.integrations.into_iter().map(TargetDraft::from).collect(),
+                tags: Vec::new(),
+            },
             tags,
             plan,
         })
@@ -132,6 +157,7 @@ mod tests {
     fn body(kind: PostType, scheduled_at: Option<&str>) -> PostBody {
         PostBody {
             content: "hello".to_string(),
+            media: Vec::new(),
             thread: Vec::new(),
             integrations: Vec::new(),
             kind,

@@ -7,7 +7,7 @@ use annals_domain::{
     kernel::{IntegrationId, OrganizationId, PostId, TagId},
     publishing::{
         Integration, Post, TagBook,
-        post::{Delivery, DeliveryState},
+        post::{Delivery, DeliveryState, MediaReference, Part, Target},
     },
 };
 use annals_projections::publishing::{channels::Channel, tags::Tag};
@@ -24,7 +24,10 @@ pub(crate) struct PostView {
     pub status: &'static str,
     pub archived: bool,
     pub content: String,
-    pub thread: Vec<String>,
+    /// Of the first part.
+    pub media: Vec<MediaView>,
+    /// What follows it.
+    pub thread: Vec<PartView>,
     pub integrations: Vec<DeliveryView>,
     pub tags: Vec<TagView>,
     /// When it is due, or what a draft is meant for.
@@ -49,6 +52,12 @@ pub(crate) struct DeliveryView {
     pub name: Option<String>,
     /// Its own text, if it has one.
     pub content: Option<String>,
+    /// Its own media, if it has such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media: Option<Vec<MediaView>>,
+    /// Its own thread, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread: Option<Vec<PartView>>,
     /// `draft`, `scheduled`, `publishing`, `published`, `failed`, `unknown` or `cancelled`.
     pub status: &'static str,
     pub attempts: u32,
@@ -61,6 +70,39 @@ pub(crate) struct DeliveryView {
     /// Why it failed, is unknown or is tried again.
     pub reason: Option<String>,
     pub what_to_do: Option<String>,
+}
+
+/// A file of the media library.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct MediaView {
+    pub id: Uuid,
+    /// What it shows, for those who can't see it.
+    pub alt: Option<String>,
+}
+
+impl From<&MediaReference> for MediaView {
+    fn from(media: &MediaReference) -> Self {
+        let alt = media.alt.as_ref().map(|alt| alt.as_str().to_string());
+        Self { id: media.asset_id.uuid(), alt }
+    }
+}
+
+/// A part of a thread.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PartView {
+    pub content: String,
+    pub media: Vec<MediaView>,
+}
+
+impl From<&Part> for PartView {
+    fn from(part: &Part) -> Self {
+        Self { content: part.text.as_str().to_string(), media: views(&part.media) }
+    }
+}
+
+fn views<'v, T, V: From<&'v T>>(all: &'v [T]) -> Vec<V> {
+    all.iter().map(V::from).collect()
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -199,14 +241,14 @@ impl PostView {
             status: post.status().as_str(),
             archived: post.is_archived(),
             content: composition.content().as_str().to_string(),
-            thread: composition.thread().iter().map(|part| part.as_str().to_string()).collect(),
+            media: views(composition.media()),
+            thread: views(composition.thread()),
             integrations: composition
                 .targets()
                 .iter()
                 .map(|target| {
-                    let content = target.content.as_ref().map(|text| text.as_str().to_string());
                     let delivery = post.deliveries().get(&target.channel);
-                    DeliveryView::of(target.channel, content, delivery, names.channels.get(&target.channel))
+                    DeliveryView::of(target, delivery, names.channels.get(&target.channel))
                 })
                 .collect(),
             tags: composition.tags().iter().filter_map(|id| names.tags.get(id).cloned()).collect(),
@@ -221,17 +263,14 @@ impl PostView {
 }
 
 impl DeliveryView {
-    fn of(
-        channel: IntegrationId,
-        content: Option<String>,
-        delivery: Option<&Delivery>,
-        named: Option<&ChannelName>,
-    ) -> Self {
+    fn of(target: &Target, delivery: Option<&Delivery>, named: Option<&ChannelName>) -> Self {
         let mut view = Self {
-            id: channel.uuid(),
+            id: target.channel.uuid(),
             platform: named.map(|named| named.platform.clone()),
             name: named.map(|named| named.name.clone()),
-            content,
+            content: target.content.as_ref().map(|text| text.as_str().to_string()),
+            media: target.media.as_deref().map(views),
+            thread: target.thread.as_deref().map(views),
             status: delivery.map_or("draft", |delivery| delivery.state.as_str()),
             attempts: delivery.map_or(0, |delivery| delivery.attempts),
             due_at: delivery.map(|delivery| delivery.due_at),

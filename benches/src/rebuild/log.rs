@@ -121,8 +121,8 @@ impl Agency {
         );
         let compose = |content: &str| {
             Composition::parse(&Draft {
-                content,
-                targets: channels.iter().map(|channel| (*channel, None)).collect(),
+                content: content.to_string(),
+                targets: channels.iter().map(|channel| (*channel).into()).collect(),
                 ..Draft::default()
             })
             .map_err(|invalid| anyhow!("{invalid:?}"))

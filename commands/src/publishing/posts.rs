@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use annals_domain::{
-    kernel::{IntegrationId, OrganizationId, PostId, TagId, UserId},
+    kernel::{OrganizationId, PostId, TagId, UserId},
     publishing::{
         Invalid, InvalidField, Post, PostCommand, PostError, TagBook, TagBookCommand,
         post::{Composition, Draft, Plan, TAGS_MAX},
@@ -36,9 +36,8 @@ pub enum Whose {
 /// A post as it was asked for.
 #[derive(Clone, Debug)]
 pub struct PostRequest {
-    pub content: String,
-    pub thread: Vec<String>,
-    pub targets: Vec<(IntegrationId, Option<String>)>,
+    /// What it says and where it goes; its tags are those of `tags`.
+    pub draft: Draft,
     pub tags: Vec<TagRef>,
     pub plan: Plan,
 }
@@ -195,13 +194,8 @@ async fn compose(
     request: &PostRequest,
 ) -> Result<(Composition, Vec<Tag>), CommandError> {
     let (tags, new_tags) = resolve_tags(work, member.organization, &request.tags).await?;
-    let composition = Composition::parse(&Draft {
-        content: &request.content,
-        thread: request.thread.iter().map(String::as_str).collect(),
-        targets: request.targets.iter().map(|(id, text)| (*id, text.as_deref())).collect(),
-        tags,
-    })
-    .map_err(CommandError::refused)?;
+    let draft = Draft { tags, ..request.draft.clone() };
+    let composition = Composition::parse(&draft).map_err(CommandError::refused)?;
     let mut problems = Vec::new();
     for index in 0..composition.targets().len() {
         check_channel(work, platforms, member, request, (&composition, index), &mut problems).await?;
@@ -244,10 +238,12 @@ async fn check_channel(
         return Ok(());
     };
     let parts = composition.parts_for(target.channel).unwrap_or_default();
-    for problem in provider.check(&parts) {
+    let texts: Vec<_> = parts.into_iter().map(|part| part.text.into_string()).collect();
+    for problem in provider.check(&texts) {
         let field = match problem.part {
             0 if target.content.is_some() => format!("integrations[{index}].content"),
             0 => "content".to_string(),
+            part if target.thread.is_some() => format!("integrations[{index}].thread[{}]", part - 1),
             part => format!("thread[{}]", part - 1),
         };
         problems.push(InvalidField::new(field, problem.message));

@@ -31,7 +31,7 @@ use annals_domain::{
     kernel::{IntegrationId, OrganizationId, PostId, TimeZone, UserId},
     publishing::{
         Post,
-        post::{DeliveryState, Due, Plan, Schedule},
+        post::{DeliveryState, Draft, Due, Plan, Schedule},
     },
 };
 use annals_eventstore::{EventStore, Opening, StoreOptions, StreamId, testing::TestDatabase};
@@ -259,9 +259,11 @@ impl Desk {
     pub(crate) fn request(&self, text: &str, channels: &[IntegrationId], minutes: i64) -> PostRequest {
         let at = self.bus.now() + TimeDelta::minutes(minutes);
         PostRequest {
-            content: text.to_string(),
-            thread: Vec::new(),
-            targets: channels.iter().map(|channel| (*channel, None)).collect(),
+            draft: Draft {
+                content: text.to_string(),
+                targets: channels.iter().map(|channel| (*channel).into()).collect(),
+                ..Draft::default()
+            },
             tags: Vec::new(),
             plan: Plan::Publish(Due::At(Schedule { at, zone: TimeZone::default() })),
         }

@@ -60,6 +60,8 @@ ids! {
     PostId,
     /// A label for posts.
     TagId,
+    /// A file of the media library.
+    MediaId,
     /// One try to publish a post on one channel.
     AttemptId,
 }

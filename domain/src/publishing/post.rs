@@ -14,15 +14,19 @@ mod decide;
 mod delivery;
 mod error;
 mod event;
+mod part;
 mod schedule;
 #[cfg(test)]
 mod tests;
 
 pub use command::{Due, Plan, PostCommand};
-pub use content::{CHANNELS_MAX, Composition, Draft, PostText, TAGS_MAX, THREAD_PARTS_MAX, Target};
+pub use content::{
+    CHANNELS_MAX, Composition, Draft, MediaDraft, PartDraft, TAGS_MAX, THREAD_PARTS_MAX, Target, TargetDraft,
+};
 pub use delivery::{ATTEMPTS_MAX, Delivery, DeliveryState, Failure, FailureClass};
 pub use error::PostError;
 pub use event::{PostEvent, RetryBasis};
+pub use part::{AltText, DELAY_MAX, MEDIA_MAX, MediaReference, Part, PostText};
 pub use schedule::Schedule;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

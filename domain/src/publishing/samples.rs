@@ -13,10 +13,12 @@ use uuid::Uuid;
 use super::{
     Integration, IntegrationEvent, Post, PostEvent, TagBook, TagBookEvent,
     integration::{Account, Label},
-    post::{Composition, Draft, Failure, FailureClass, RetryBasis, Schedule},
+    post::{
+        Composition, Draft, Failure, FailureClass, MediaDraft, PartDraft, RetryBasis, Schedule, TargetDraft,
+    },
     tags::{Color, TagName},
 };
-use crate::kernel::{AttemptId, IntegrationId, OrganizationId, Secret, TagId, TimeZone, UserId};
+use crate::kernel::{AttemptId, IntegrationId, MediaId, OrganizationId, Secret, TagId, TimeZone, UserId};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples/publishing")
@@ -72,10 +74,14 @@ fn posts() -> Vec<PostEvent> {
     let zone = TimeZone::parse("Europe/Berlin").unwrap();
     let schedule = Schedule { at, zone };
     let composition = Composition::parse(&Draft {
-        content: "hello",
-        thread: vec!["and more"],
-        targets: vec![(channel, Some("hello, sky")), (other, None)],
+        content: "hello".to_string(),
+        thread: vec!["and more".into()],
+        targets: vec![
+            TargetDraft { content: Some("hello, sky".to_string()), ..TargetDraft::from(channel) },
+            other.into(),
+        ],
         tags: vec![id::<TagId>(6)],
+        ..Draft::default()
     })
     .unwrap();
     let failure = Failure {
@@ -119,6 +125,27 @@ fn posts() -> Vec<PostEvent> {
     ]
 }
 
+/// Posts with all that is optional in them, by what their files' names say.
+fn rich_posts() -> Vec<(String, Value)> {
+    let media =
+        |n, alt: Option<&str>| MediaDraft { asset_id: id::<MediaId>(n), alt: alt.map(str::to_string) };
+    let part = |text: &str, media| PartDraft { media, delay_seconds: 90, ..PartDraft::from(text) };
+    let composition = Composition::parse(&Draft {
+        content: "hello".to_string(),
+        media: vec![media(7, Some("a cat on a roof")), media(8, None)],
+        thread: vec!["and more".into(), part("and a picture", vec![media(9, Some("the roof"))])],
+        targets: vec![TargetDraft {
+            media: Some(vec![media(7, None)]),
+            thread: Some(vec![part("its own", Vec::new())]),
+            ..TargetDraft::from(id::<IntegrationId>(1))
+        }],
+        ..Draft::default()
+    })
+    .unwrap();
+    let edited = PostEvent::Edited { composition };
+    vec![("publishing.post.edited.v1.media.json".to_string(), serde_json::to_value(edited).unwrap())]
+}
+
 fn tags() -> Vec<TagBookEvent> {
     vec![TagBookEvent::Created {
         tag_id: id::<TagId>(6),
@@ -148,6 +175,7 @@ fn the_newest_version_of_every_event_is_as_committed() {
         newest::<Integration>(integrations(), &IntegrationEvent::TYPES),
         newest::<Post>(posts(), &PostEvent::TYPES),
         newest::<TagBook>(tags(), &TagBookEvent::TYPES),
+        rich_posts(),
     ]
     .concat();
     for (name, json) in all {

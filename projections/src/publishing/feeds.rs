@@ -87,7 +87,7 @@ fn item(channel: IntegrationId, post: &Post, tags: &BTreeMap<TagId, Tag>) -> Opt
     Some(FeedItem {
         remote_id: remote_id.clone(),
         url: url.clone(),
-        parts: composition.parts_for(channel)?,
+        parts: composition.parts_for(channel)?.into_iter().map(|part| part.text.into_string()).collect(),
         tags: composition.tags().iter().filter_map(|id| Some(tags.get(id)?.name.clone())).collect(),
         published_at: *at,
     })

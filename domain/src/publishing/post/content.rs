@@ -1,114 +1,79 @@
 //! What a post says and where it goes, parsed once.
 
+mod draft;
+mod stored;
+#[cfg(test)]
+mod tests;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::part::{MediaReference, Part, PostText};
 use crate::{
-    kernel::{IntegrationId, InvalidText, TagId},
-    publishing::{Invalid, InvalidField},
+    kernel::{IntegrationId, MediaId, TagId},
+    publishing::Invalid,
 };
+
+pub use draft::{Draft, MediaDraft, PartDraft, TargetDraft};
 
 /// Parts of a thread after the first.
 pub const THREAD_PARTS_MAX: usize = 25;
 pub const CHANNELS_MAX: usize = 50;
 pub const TAGS_MAX: usize = 20;
 
-/// A post's text: 1 to 10 000 characters, lines allowed, kept as it was written.
+/// A channel the post goes to, with what is its own there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct PostText(String);
-
-impl PostText {
-    pub const MAX_CHARS: usize = 10_000;
-
-    /// # Errors
-    /// If it is blank, too long or holds control characters other than tabs and line ends.
-    pub fn parse(text: &str) -> Result<Self, InvalidText> {
-        if text.trim().is_empty() {
-            return Err(InvalidText::new("must not be empty"));
-        }
-        if text.chars().count() > Self::MAX_CHARS {
-            return Err(InvalidText::new(format!("must have at most {} characters", Self::MAX_CHARS)));
-        }
-        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-            return Err(InvalidText::new("must not contain control characters"));
-        }
-        Ok(Self(text.to_string()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A channel the post goes to, with a text of its own if it has one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     pub channel: IntegrationId,
-    /// In place of the post's first part on this channel; the thread stays.
+    /// In place of the text of the post's first part on this channel.
     pub content: Option<PostText>,
+    /// In place of the first part's media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Vec<MediaReference>>,
+    /// In place of what follows the first part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<Vec<Part>>,
+}
+
+impl From<IntegrationId> for Target {
+    fn from(channel: IntegrationId) -> Self {
+        Self { channel, ..Self::default() }
+    }
 }
 
 /// What a post says, where, and under which labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(from = "stored::Composition", into = "stored::Composition")]
+#[schemars(with = "stored::Composition")]
 pub struct Composition {
     content: PostText,
-    thread: Vec<PostText>,
+    /// Of the first part.
+    media: Vec<MediaReference>,
+    thread: Vec<Part>,
     targets: Vec<Target>,
     tags: Vec<TagId>,
-}
-
-/// A composition as it was given, before it is parsed.
-#[derive(Clone, Debug, Default)]
-pub struct Draft<'a> {
-    pub content: &'a str,
-    pub thread: Vec<&'a str>,
-    pub targets: Vec<(IntegrationId, Option<&'a str>)>,
-    pub tags: Vec<TagId>,
 }
 
 impl Composition {
     /// Everything that is wrong is said at once, by the names of the HTTP body.
     ///
     /// # Errors
-    /// If a text is not acceptable, a channel is listed twice, or there is too much of something.
-    pub fn parse(draft: &Draft<'_>) -> Result<Self, Invalid> {
-        let mut problems = Problems::default();
-        let content = problems.text("content".to_string(), draft.content);
-        problems.at_most("thread", draft.thread.len(), THREAD_PARTS_MAX);
-        problems.at_most("integrations", draft.targets.len(), CHANNELS_MAX);
-        problems.at_most("tags", draft.tags.len(), TAGS_MAX);
-        problems.end()?;
-
-        let thread = draft
-            .thread
-            .iter()
-            .enumerate()
-            .map(|(index, text)| problems.text(format!("thread[{index}]"), text))
-            .collect();
-        let mut targets: Vec<Target> = Vec::with_capacity(draft.targets.len());
-        for (index, (channel, text)) in draft.targets.iter().enumerate() {
-            if targets.iter().any(|target| target.channel == *channel) {
-                problems.add(format!("integrations[{index}].id"), "is listed twice");
-            }
-            let content = text.map(|text| problems.text(format!("integrations[{index}].content"), text));
-            targets.push(Target { channel: *channel, content });
-        }
-        let mut tags = Vec::with_capacity(draft.tags.len());
-        for tag in &draft.tags {
-            if !tags.contains(tag) {
-                tags.push(*tag);
-            }
-        }
-        problems.end()?;
-        Ok(Self { content, thread, targets, tags })
+    /// If a text is not acceptable, a channel or a file is listed twice, or there is too much of something.
+    pub fn parse(draft: &Draft) -> Result<Self, Invalid> {
+        draft::parse(draft)
     }
 
     pub fn content(&self) -> &PostText {
         &self.content
     }
 
-    pub fn thread(&self) -> &[PostText] {
+    /// Of the first part, where a channel has none of its own.
+    pub fn media(&self) -> &[MediaReference] {
+        &self.media
+    }
+
+    /// What follows the first part, where a channel has nothing of its own.
+    pub fn thread(&self) -> &[Part] {
         &self.thread
     }
 
@@ -124,86 +89,39 @@ impl Composition {
         self.targets.iter().map(|target| target.channel).collect()
     }
 
-    /// The texts for a channel, first part first; none if the post does not go there.
-    pub fn parts_for(&self, channel: IntegrationId) -> Option<Vec<String>> {
+    /// What goes to a channel, first part first; none if the post does not go there.
+    pub fn parts_for(&self, channel: IntegrationId) -> Option<Vec<Part>> {
         let target = self.targets.iter().find(|target| target.channel == channel)?;
-        let first = target.content.as_ref().unwrap_or(&self.content);
-        Some(std::iter::once(first).chain(&self.thread).map(|part| part.0.clone()).collect())
-    }
-}
-
-#[derive(Default)]
-struct Problems(Vec<InvalidField>);
-
-impl Problems {
-    fn add(&mut self, field: String, message: impl ToString) {
-        self.0.push(InvalidField::new(field, message));
-    }
-
-    fn text(&mut self, field: String, text: &str) -> PostText {
-        PostText::parse(text).unwrap_or_else(|why| {
-            self.add(field, why);
-            PostText::default()
-        })
-    }
-
-    fn at_most(&mut self, field: &str, count: usize, max: usize) {
-        if count > max {
-            self.add(field.to_string(), format!("must have at most {max} entries"));
-        }
-    }
-
-    fn end(&mut self) -> Result<(), Invalid> {
-        if self.0.is_empty() { Ok(()) } else { Err(Invalid(std::mem::take(&mut self.0))) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[test]
-    fn everything_wrong_is_said_at_once_by_name() {
-        let channel = IntegrationId::new(Uuid::from_u128(1));
-        let draft = Draft {
-            content: " ",
-            thread: vec!["fine", ""],
-            targets: vec![(channel, None), (channel, Some("\u{7}"))],
-            tags: Vec::new(),
+        let first = Part {
+            text: target.content.as_ref().unwrap_or(&self.content).clone(),
+            media: target.media.as_ref().unwrap_or(&self.media).clone(),
+            delay_seconds: 0,
         };
-        let Invalid(first) = Composition::parse(&draft).unwrap_err();
-        assert_eq!(first, [InvalidField::new("content", "must not be empty")]);
-        let draft = Draft { content: "fine", ..draft };
-        let Invalid(fields) = Composition::parse(&draft).unwrap_err();
-        let names: Vec<_> = fields.iter().map(|f| f.field.as_str()).collect();
-        assert_eq!(names, ["thread[1]", "integrations[1].id", "integrations[1].content"]);
+        let thread = target.thread.as_ref().unwrap_or(&self.thread);
+        Some(std::iter::once(first).chain(thread.iter().cloned()).collect())
     }
 
-    #[test]
-    fn the_bounds_hold_to_the_character() {
-        let text = "é".repeat(PostText::MAX_CHARS);
-        assert!(PostText::parse(&text).is_ok());
-        assert!(PostText::parse(&format!("{text}x")).is_err());
-        let many = |parts: usize| Draft { content: "x", thread: vec!["y"; parts], ..Draft::default() };
-        assert!(Composition::parse(&many(THREAD_PARTS_MAX)).is_ok());
-        let invalid = Composition::parse(&many(THREAD_PARTS_MAX + 1)).unwrap_err();
-        assert_eq!(invalid, Invalid::field("thread", "must have at most 25 entries"));
+    /// Every text of it, channels' own ones included.
+    pub fn texts(&self) -> impl Iterator<Item = &PostText> {
+        let own = self.targets.iter().flat_map(|target| {
+            target.content.iter().chain(target.thread.iter().flatten().map(|part| &part.text))
+        });
+        std::iter::once(&self.content).chain(self.thread.iter().map(|part| &part.text)).chain(own)
     }
 
-    #[test]
-    fn a_channels_own_text_takes_the_place_of_the_first_part() {
-        let [own, plain] = [1, 2].map(|n| IntegrationId::new(Uuid::from_u128(n)));
-        let composition = Composition::parse(&Draft {
-            content: "hello",
-            thread: vec!["more"],
-            targets: vec![(own, Some("hi")), (plain, None)],
-            tags: Vec::new(),
-        })
-        .unwrap();
-        assert_eq!(composition.parts_for(own).unwrap(), ["hi", "more"]);
-        assert_eq!(composition.parts_for(plain).unwrap(), ["hello", "more"]);
-        assert_eq!(composition.parts_for(IntegrationId::default()), None);
+    /// Every file that it shows anywhere, each once.
+    pub fn assets(&self) -> Vec<MediaId> {
+        let of_thread = |thread: &[Part]| -> Vec<_> {
+            thread.iter().flat_map(|part| &part.media).map(|media| media.asset_id).collect()
+        };
+        let mut assets: Vec<_> = self.media.iter().map(|media| media.asset_id).collect();
+        assets.extend(of_thread(&self.thread));
+        for target in &self.targets {
+            assets.extend(target.media.iter().flatten().map(|media| media.asset_id));
+            assets.extend(target.thread.iter().flat_map(|thread| of_thread(thread)));
+        }
+        assets.sort_unstable();
+        assets.dedup();
+        assets
     }
 }

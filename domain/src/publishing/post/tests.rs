@@ -28,8 +28,8 @@ fn at(minute: i64) -> Schedule {
 }
 
 fn text(content: &str, channels: &[u128]) -> Composition {
-    let targets = channels.iter().map(|n| (channel(*n), None)).collect();
-    Composition::parse(&Draft { content, targets, ..Draft::default() }).unwrap()
+    let targets = channels.iter().map(|n| channel(*n).into()).collect();
+    Composition::parse(&Draft { content: content.to_string(), targets, ..Draft::default() }).unwrap()
 }
 
 fn drafted(channels: &[u128]) -> PostEvent {

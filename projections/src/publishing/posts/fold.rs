@@ -6,7 +6,7 @@ use annals_domain::{
     kernel::{IntegrationId, OrganizationId},
     publishing::{
         Post, PostEvent,
-        post::{Delivery, DeliveryState},
+        post::{Delivery, DeliveryState, PostText},
     },
 };
 use annals_eventstore::UnparsedEvent;
@@ -135,12 +135,7 @@ const POST_COLUMNS: &[&str] = &[
 fn post_row(id: Uuid, folded: &Folded, row: &mut CopyRow<'_>) -> Result<(), sqlx::Error> {
     let post = &folded.post;
     let composition = post.composition();
-    let own_texts = composition.targets().iter().filter_map(|target| target.content.as_ref());
-    let texts: Vec<&str> = std::iter::once(composition.content())
-        .chain(composition.thread())
-        .chain(own_texts)
-        .map(|text| text.as_str())
-        .collect();
+    let texts: Vec<&str> = composition.texts().map(PostText::as_str).collect();
     let channels: Vec<Uuid> = composition.targets().iter().map(|target| target.channel.uuid()).collect();
     let tags: Vec<Uuid> = composition.tags().iter().map(|tag| tag.uuid()).collect();
     row.value(id)?;
