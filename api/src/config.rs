@@ -281,7 +281,7 @@ impl Default for Config {
                 properties: Vec::new(),
             },
             log: Log {
-                filter: "info,actix_server=warn,sqlx::postgres::notice=warn".to_string(),
+                filter: "info,actix_server=warn,rmcp=warn,sqlx::postgres::notice=warn".to_string(),
                 format: LogFormat::Auto,
             },
             telemetry: Telemetry {

@@ -10,6 +10,7 @@ pub mod history;
 pub mod http;
 pub mod identity;
 pub mod live;
+pub mod mcp;
 pub mod node;
 pub mod openapi;
 pub mod operations;

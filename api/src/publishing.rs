@@ -1,7 +1,7 @@
 //! Channels, posts, tags, feeds, the calendar's figures and the timeline over HTTP.
 
 pub(crate) mod activity;
-mod channels;
+pub(crate) mod channels;
 mod feeds;
 pub(crate) mod history;
 pub(crate) mod input;

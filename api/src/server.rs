@@ -16,7 +16,7 @@ use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 use crate::{
     audit, console, health, history,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
-    identity, live, openapi, operations, postiz, publishing, schemas,
+    identity, live, mcp, openapi, operations, postiz, publishing, schemas,
     state::{AppState, Edge},
 };
 
@@ -31,6 +31,7 @@ pub fn routes() -> Routes {
     publishing::queries(&mut routes);
     postiz::commands(&mut routes);
     postiz::queries(&mut routes);
+    mcp::commands(&mut routes);
     schemas::queries(&mut routes);
     console::commands(&mut routes);
     console::queries(&mut routes);
@@ -51,6 +52,7 @@ pub fn documents() -> Vec<Document> {
         identity::Document::openapi(),
         publishing::document(),
         postiz::document(),
+        mcp::Document::openapi(),
         operations::document(),
         history::document(),
         audit::Document::openapi(),

@@ -8,10 +8,12 @@ use std::{
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use annals_commands::bus::Context;
 use annals_domain::kernel::{ApiKeyId, OrganizationId, Role, SessionId, UserId};
+use annals_eventstore::Source;
 use async_trait::async_trait;
 
 use super::{
     answer::ApiError,
+    context,
     own_writes::{ReadAfter, Reads},
     who,
 };
@@ -124,6 +126,18 @@ impl Caller {
     /// 401 if the session, the key or the membership has ended; 503 if the log can't be read.
     pub async fn still(&self, edge: &Edge) -> Result<Self, ApiError> {
         who::still(edge, self).await
+    }
+
+    /// The same caller through the MCP server, once for a key.
+    ///
+    /// # Errors
+    /// 400 for a key that is not well-formed.
+    pub fn by_mcp(mut self, key: Option<&str>, request: Vec<u8>) -> Result<Self, ApiError> {
+        self.context.source = Source::Mcp;
+        if let Some(key) = key {
+            self.context.idempotency = context::keyed(&self.context, key, request)?;
+        }
+        Ok(self)
     }
 
     /// The same caller, whose queries wait for what their command has just written there.

@@ -75,11 +75,31 @@ pub(super) fn build(
 
 /// Within what an idempotency key means one thing.
 pub(super) fn scope(actor: &Actor, organization_id: Option<Uuid>, route: &RouteInfo) -> String {
-    match (&actor.id, organization_id) {
-        (Some(id), Some(organization)) => format!("{}:{id}@{organization}", kind(actor.kind)),
-        (Some(id), None) => format!("{}:{id}", kind(actor.kind)),
-        (None, _) => format!("route:{} {}", route.method, route.path),
-    }
+    scope_of(actor, organization_id).unwrap_or_else(|| format!("route:{} {}", route.method, route.path))
+}
+
+/// The same of somebody who is known.
+fn scope_of(actor: &Actor, organization_id: Option<Uuid>) -> Option<String> {
+    let id = actor.id.as_ref()?;
+    Some(match organization_id {
+        Some(organization) => format!("{}:{id}@{organization}", kind(actor.kind)),
+        None => format!("{}:{id}", kind(actor.kind)),
+    })
+}
+
+/// A key that came in the body, for what no header can be sent with. `request` is what must be the same
+/// for the key to be used twice.
+///
+/// # Errors
+/// 400 for a key that is not well-formed.
+pub(super) fn keyed(
+    context: &Context,
+    key: &str,
+    request: Vec<u8>,
+) -> Result<Option<IdempotencyKey>, ApiError> {
+    let key = checked_key(key).ok_or_else(|| ApiError::field("idempotencyKey", key_rule()))?;
+    let scope = scope_of(&context.actor, context.organization_id);
+    Ok(scope.map(|scope| IdempotencyKey { scope, key, request }))
 }
 
 fn kind(kind: ActorKind) -> &'static str {
@@ -100,16 +120,17 @@ pub(super) fn request_line(head: &RequestHead) -> Vec<u8> {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let fault = || {
-        let message = format!("must have 1 to {KEY_CHARS_MAX} visible ASCII characters");
-        ApiError::field("Idempotency-Key", message)
-    };
-    let key = value.to_str().map_err(|_| fault())?;
+    let key = value.to_str().ok().and_then(checked_key);
+    key.map(Some).ok_or_else(|| ApiError::field("Idempotency-Key", key_rule()))
+}
+
+fn checked_key(key: &str) -> Option<String> {
     let is_visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-    if key.is_empty() || key.len() > KEY_CHARS_MAX || !is_visible {
-        return Err(fault());
-    }
-    Ok(Some(key.to_string()))
+    (is_visible && (1..=KEY_CHARS_MAX).contains(&key.len())).then(|| key.to_string())
+}
+
+fn key_rule() -> String {
+    format!("must have 1 to {KEY_CHARS_MAX} visible ASCII characters")
 }
 
 /// `"7"` is version 7, `*` is any. A weak tag never matches in `If-Match` (RFC 9110, 13.1.1).

@@ -53,6 +53,9 @@ pub enum Access {
     Anonymous,
     /// A session or a key without scopes, of whatever organization: what is about the person.
     SignedIn,
+    /// A session or a key of the caller's organization, with whatever scopes: what is asked for asks for
+    /// its own right.
+    Member,
     /// A session: what no key may do (change of password, sessions, deletion of the account).
     Session,
     /// The right (resource, action) in the organization of the caller's token or key. A caller who
@@ -68,7 +71,7 @@ impl Access {
     pub fn right(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Right(resource, action) | Self::RightIn(_, resource, action) => Some((resource, action)),
-            Self::Anonymous | Self::SignedIn | Self::Session => None,
+            Self::Anonymous | Self::SignedIn | Self::Member | Self::Session => None,
         }
     }
 }

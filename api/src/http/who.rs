@@ -73,7 +73,7 @@ pub(super) async fn identify(
     let is_operator = edge.directory.is_operator(user_id).await?;
     match (access, role) {
         (Access::RightIn(..), None) => return Err(ApiError::not_found("organization")),
-        (Access::Right(..), None) if !is_operator => return Err(no_longer_a_member()),
+        (Access::Right(..) | Access::Member, None) if !is_operator => return Err(no_longer_a_member()),
         (_, None) if matches!(credential, Credential::ApiKey { .. }) => return Err(no_longer_a_member()),
         _ => {}
     }

@@ -54,14 +54,14 @@ pub(super) struct GroupBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ChannelList {
+pub(crate) struct ChannelList {
     pub platforms: Vec<PlatformView>,
     pub connected: Vec<ChannelView>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PlatformView {
+pub(crate) struct PlatformView {
     pub identifier: &'static str,
     pub name: &'static str,
     /// How it is connected: `{"method": "none"}` or `{"method": "credentials", "fields": […]}`.
@@ -216,13 +216,17 @@ pub(super) async fn disconnect(
     responses((status = 200, description = "Platforms and channels", body = Success<ChannelList>)),
 )]
 pub(super) async fn list(state: web::Data<AppState>, caller: Caller) -> ApiResult {
-    let reader = state.reader_for::<Channels>(&caller).await?;
+    Answer::ok(listed(&state, &caller).await?).respond()
+}
+
+/// The platforms of this installation and the caller's organization's channels.
+pub(crate) async fn listed(state: &AppState, caller: &Caller) -> Result<ChannelList, ApiError> {
+    let reader = state.reader_for::<Channels>(caller).await?;
     let connected = channels::list(reader.pool(), caller.organization_id).await?;
-    Answer::ok(ChannelList {
+    Ok(ChannelList {
         platforms: state.platforms.list().into_iter().map(PlatformView::from).collect(),
         connected: connected.into_iter().map(ChannelView::from).collect(),
     })
-    .respond()
 }
 
 /// Whose channels the organization looks after.

@@ -8,7 +8,8 @@ use annals_domain::{
         tags::TagName,
     },
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ use crate::{
     state::AppState,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PostType {
     /// Keep it; `scheduledAt` may say what it is meant for.
@@ -33,7 +34,7 @@ pub(crate) enum PostType {
 }
 
 /// A post to write, or as it shall be.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct PostBody {
     /// 1 to 10 000 characters.
@@ -62,7 +63,7 @@ pub(crate) struct PostBody {
     pub tags: Vec<String>,
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct TargetBody {
     pub id: Uuid,

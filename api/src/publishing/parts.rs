@@ -1,11 +1,12 @@
 //! The parts of a post in a body, and their media: in short as a string, or whole as an object.
 
-use std::{fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use annals_domain::{
     kernel::MediaId,
     publishing::post::{MediaDraft, PartDraft},
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use super::views::{MediaView, PartView};
 
 /// A file of the media library.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct MediaBody {
     pub id: Uuid,
@@ -40,7 +41,7 @@ impl From<MediaBody> for MediaDraft {
 }
 
 /// A part of a thread.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct PartBody {
     /// 1 to 10 000 characters.
@@ -122,6 +123,17 @@ where
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(StringOrVisitor(PhantomData)).map(Self)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for StringOr<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("StringOr{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let whole = generator.subschema_for::<T>();
+        json_schema!({"anyOf": [{"type": "string"}, whole]})
     }
 }
 

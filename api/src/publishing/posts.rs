@@ -15,6 +15,7 @@ use annals_projections::{
         tags,
     },
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -40,17 +41,17 @@ const PAGE_MAX: u64 = 100_000;
 const SEARCH_CHARS_MAX: usize = 200;
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DeletedPost {
+pub(crate) struct DeletedPost {
     pub id: Uuid,
     /// `deleted` (a draft), `cancelled` (scheduled) or `archived`: gone from the lists, and still on
     /// the platforms where it was published.
     pub status: &'static str,
 }
 
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
-pub(super) struct PostsQuery {
+pub(crate) struct PostsQuery {
     /// A day or a time: due then or later. With it, or with `endDate`, the order is by time; without, the newest first.
     start_date: Option<String>,
     /// A day (which is within) or a time (before which).
@@ -112,8 +113,18 @@ pub(super) async fn revise(
     responses((status = 200, description = "What became of it", body = Success<DeletedPost>)),
 )]
 pub(super) async fn delete(state: web::Data<AppState>, caller: Caller, id: web::Path<PostId>) -> ApiResult {
-    let outcome = commands(&state).delete(&caller.context, member(&caller), *id).await.map_err(failed)?;
-    let post = state.bus.load::<Post>(*id).await?.state;
+    let (deleted, position) = remove(&state, &caller, *id).await?;
+    Answer::ok(deleted).position(position).respond()
+}
+
+/// What became of a post that was to be deleted, and the log's position then.
+pub(crate) async fn remove(
+    state: &AppState,
+    caller: &Caller,
+    id: PostId,
+) -> Result<(DeletedPost, u64), ApiError> {
+    let outcome = commands(state).delete(&caller.context, member(caller), id).await.map_err(failed)?;
+    let post = state.bus.load::<Post>(id).await?.state;
     let status = if !post.exists() {
         "deleted"
     } else if post.is_archived() {
@@ -121,7 +132,7 @@ pub(super) async fn delete(state: web::Data<AppState>, caller: Caller, id: web::
     } else {
         "cancelled"
     };
-    Answer::ok(DeletedPost { id: id.uuid(), status }).position(outcome.receipt.position).respond()
+    Ok((DeletedPost { id: id.uuid(), status }, outcome.receipt.position))
 }
 
 /// The organization's posts: the calendar with dates, else the newest first.
@@ -155,10 +166,20 @@ pub(super) async fn of_channel(
 }
 
 async fn page(state: &AppState, caller: &Caller, query: &PostsQuery) -> ApiResult {
+    let (posts, page) = find_page(state, caller, query).await?;
+    Answer::ok(posts).page(page).respond()
+}
+
+/// The page that was asked for, of the caller's organization's posts.
+pub(crate) async fn find_page(
+    state: &AppState,
+    caller: &Caller,
+    query: &PostsQuery,
+) -> Result<(Vec<PostView>, Page), ApiError> {
     let zone = times::zone(state, caller.user_id, query.timezone.as_deref()).await?;
     let (filter, paging) = query.filter(&zone).map_err(ApiError::validation)?;
-    let (page, total) = find(state, caller, &filter, paging).await?;
-    Answer::ok(page).page(Page::of(total, paging.page, paging.per_page)).respond()
+    let (posts, total) = find(state, caller, &filter, paging).await?;
+    Ok((posts, Page::of(total, paging.page, paging.per_page)))
 }
 
 /// A page of the caller's organization's posts, and how many there are.
@@ -208,12 +229,16 @@ pub(super) async fn written(
     answer: fn(PostView) -> Answer<PostView>,
     position: u64,
 ) -> ApiResult {
+    let post = as_written(state, caller, id).await?;
+    let version = post.version;
+    answer(post).position(position).version(version).respond()
+}
+
+/// The post as the write side has it now.
+pub(crate) async fn as_written(state: &AppState, caller: &Caller, id: PostId) -> Result<PostView, ApiError> {
     let loaded = state.bus.load::<Post>(id).await?;
     let names = Names::of_written(&state.bus, caller.organization_id, &loaded.state).await?;
-    answer(PostView::of(id, &loaded.state, loaded.version, &names))
-        .position(position)
-        .version(loaded.version)
-        .respond()
+    Ok(PostView::of(id, &loaded.state, loaded.version, &names))
 }
 
 /// All read models that a post's view is joined from.

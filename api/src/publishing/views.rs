@@ -128,7 +128,7 @@ pub(crate) struct AuthorView {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ChannelView {
+pub(crate) struct ChannelView {
     pub id: Uuid,
     pub platform: String,
     pub name: String,
