@@ -61,6 +61,7 @@ async fn what_happens_is_found_in_kafka_as_its_schema_says_and_nothing_personal_
     for name in [
         "annals_relay_position",
         "annals_relay_lag_events 0",
+        "annals_relay_lag_seconds 0",
         "annals_relay_events_total",
         "annals_relay_leads 1",
     ] {
