@@ -1,8 +1,8 @@
 //! Reading the past: by position, time, type, stream, actor, correlation and organization.
 //!
 //! The log has no index for most of these, and gets none: each would slow every append. What is not
-//! found by the key or by the stream's own index is looked for in windows of positions, for a bounded
-//! time, and the page says where the search goes on.
+//! found by the key, by the stream's own index or among a query's candidates is looked for in windows of
+//! positions, for a bounded time, and the page says where the search goes on.
 
 use std::{
     borrow::Cow,
@@ -46,6 +46,15 @@ pub enum Order {
     NewestFirst,
 }
 
+/// What an index beside the log knows of a query: up to a position, which events can match it at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidates {
+    /// The index has seen every event up to here, this one included.
+    pub up_to: u64,
+    /// Of those, the ones that can match; the query's conditions are checked all the same.
+    pub positions: Vec<u64>,
+}
+
 /// Which events of the past; all of them by default. Every condition holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryQuery {
@@ -62,6 +71,23 @@ pub struct HistoryQuery {
     pub correlation_id: Option<Uuid>,
     pub organization: Option<OfOrganization>,
     pub order: Order,
+    /// Spares looking through what cannot match.
+    pub candidates: Option<Candidates>,
+}
+
+impl HistoryQuery {
+    /// The next positions to look through at once, both ends inclusive.
+    fn window(&self, from: u64, to: u64) -> (u64, u64) {
+        let indexed = self.candidates.as_ref().map_or(0, |candidates| candidates.up_to);
+        match self.order {
+            // The stream's index finds them all at once.
+            _ if self.aggregate_id.is_some() => (from, to),
+            Order::OldestFirst if from <= indexed => (from, to.min(indexed)),
+            Order::OldestFirst => (from, to.min(from + (WINDOW_POSITIONS - 1))),
+            Order::NewestFirst if to <= indexed => (from, to),
+            Order::NewestFirst => (from.max(indexed + 1).max(to.saturating_sub(WINDOW_POSITIONS - 1)), to),
+        }
+    }
 }
 
 impl Default for HistoryQuery {
@@ -76,6 +102,7 @@ impl Default for HistoryQuery {
             correlation_id: None,
             organization: None,
             order: Order::default(),
+            candidates: None,
         }
     }
 }
@@ -105,12 +132,7 @@ impl EventStore {
         let (mut from, mut to) = (query.from.max(1), query.to.min(head));
         let mut events: Vec<StoredEvent> = Vec::new();
         while from <= to {
-            let window = match (&query.aggregate_id, query.order) {
-                // The stream's index finds them all at once.
-                (Some(_), _) => (from, to),
-                (None, Order::OldestFirst) => (from, to.min(from + (WINDOW_POSITIONS - 1))),
-                (None, Order::NewestFirst) => (from.max(to.saturating_sub(WINDOW_POSITIONS - 1)), to),
-            };
+            let window = query.window(from, to);
             let wanted = limit - events.len();
             let found = window_of(self.pool(), query, window, wanted).await?;
             // A full page may have left something behind it.
@@ -236,6 +258,11 @@ async fn window_of(
     let mut select = select();
     select.push("position BETWEEN ").push_bind(from.cast_signed());
     select.push(" AND ").push_bind(to.cast_signed());
+    if let Some(candidates) = query.candidates.as_ref().filter(|candidates| to <= candidates.up_to) {
+        let positions: Vec<i64> =
+            candidates.positions.iter().map(|position| position.cast_signed()).collect();
+        select.push(" AND position = ANY (").push_bind(positions).push(")");
+    }
     if let Some(id) = &query.aggregate_id {
         select.push(" AND aggregate_id = ").push_bind(id);
     }

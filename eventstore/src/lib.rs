@@ -34,7 +34,7 @@ pub use append::{
 };
 pub use event::{Actor, ActorKind, ClientInfo, Metadata, RecordedEvent, Source, StoredEvent, StreamId};
 pub use framework::{CqrsContext, CqrsLog};
-pub use history::{HistoryPage, HistoryQuery, OfOrganization, Order};
+pub use history::{Candidates, HistoryPage, HistoryQuery, OfOrganization, Order};
 pub use load::{LoadError, Loaded, SnapshotPolicy, Upcast, Upcaster};
 pub use seal::{KeyringError, MasterKey, Opening};
 pub use store::{EventStore, StoreError, StoreOptions};

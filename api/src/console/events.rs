@@ -120,7 +120,7 @@ pub(super) async fn list(
 
 async fn find(state: &AppState, scope: Scope, search: &Search) -> Result<EventsPage, ApiError> {
     let store = state.bus.store();
-    let query = search.query()?.check(scope)?.resolve(store).await?;
+    let query = search.query()?.check(scope)?.locate(store, &state.reader).await?;
     Ok(events::page(store, &query, SHOWN_MAX, SEARCHED_FOR).await?)
 }
 

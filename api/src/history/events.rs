@@ -83,11 +83,11 @@ pub(super) async fn list(
     let asked = query.check(Scope::of(&caller)?)?;
     let store = state.bus.store();
     if wants_lines(request.headers()) {
-        let query = asked.resolve(store).await?;
+        let query = asked.locate(store, &state.reader).await?;
         return Ok(lines::respond(&state, caller, query, asked.limit));
     }
     let limit = asked.page_limit()?;
-    let query = asked.resolve(store).await?;
+    let query = asked.locate(store, &state.reader).await?;
     let EventsPage { events, next } = page(store, &query, limit, SEARCHED_FOR).await?;
     Answer::ok(events).next_cursor(next.map(|next| next.to_string())).respond()
 }

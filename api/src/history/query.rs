@@ -1,7 +1,11 @@
 //! Which events a caller asks for, as the query string says it.
 
 use annals_domain::kernel::OrganizationId;
-use annals_eventstore::{EventStore, HistoryQuery, Order, StoreError};
+use annals_eventstore::{Candidates, EventStore, HistoryQuery, Order, StoreError};
+use annals_projections::{
+    Reader,
+    history::causation::{OfRequest, of_request},
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -15,6 +19,8 @@ use crate::http::{ApiError, FieldError};
 /// Events of a page, if nothing is said, and at most.
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
+/// Events of one request up to which they are looked up; in the log one by one, if there are more.
+const CORRELATED_MAX: usize = 10_000;
 /// Characters of a filter.
 const FILTER_CHARS_MAX: usize = 200;
 
@@ -129,6 +135,20 @@ impl Asked {
             return Err(ApiError::field("limit", format!("must be between 1 and {LIMIT_MAX}")));
         }
         Ok(limit)
+    }
+
+    /// [`Asked::resolve`], and what the read model of causation knows of the request that is asked for:
+    /// the log has no index for that.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn locate(&self, store: &EventStore, reader: &Reader) -> Result<HistoryQuery, ApiError> {
+        let mut query = self.resolve(store).await?;
+        if let Some(correlation) = query.correlation_id {
+            let known = of_request(reader, correlation, CORRELATED_MAX).await?;
+            query.candidates = known.map(|OfRequest { up_to, positions }| Candidates { up_to, positions });
+        }
+        Ok(query)
     }
 
     /// The query of the log, with times as the positions they are.

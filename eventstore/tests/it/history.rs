@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use annals_eventstore::{
-    Append, EventStore, Expected, HistoryQuery, OfOrganization, Order, testing::database,
+    Append, Candidates, EventStore, Expected, HistoryQuery, OfOrganization, Order, testing::database,
 };
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -122,6 +122,34 @@ async fn a_search_pages_through_a_long_log_and_says_where_it_goes_on() {
     let nothing = HistoryQuery { actor: Some("nobody".to_string()), ..HistoryQuery::default() };
     let page = store.history(&nothing, 7, Duration::ZERO).await.unwrap();
     assert_eq!((page.events.len(), page.next), (0, Some(20_001)));
+}
+
+#[tokio::test]
+async fn what_an_index_knows_is_not_looked_for_in_the_log_and_what_it_does_not_know_yet_is() {
+    let database = database().await;
+    let store = open(&database).await;
+    long_log(&store, 50_000).await;
+    // The index is at 30,500 and names two of the thirty rare ones, and one that is none.
+    let candidates = Candidates { up_to: 30_500, positions: vec![2_000, 2_001, 30_000] };
+    let after = (31..=50).map(|n| n * 1000);
+    let expected: Vec<u64> = [2_000, 30_000].into_iter().chain(after).collect();
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let mut query = HistoryQuery {
+            event_type: Some("test.rare".to_string()),
+            candidates: Some(candidates.clone()),
+            order,
+            ..HistoryQuery::default()
+        };
+        let mut found = positions(&store, &query).await;
+        if order == Order::NewestFirst {
+            found.reverse();
+        }
+        assert_eq!(found, expected);
+        query.to = 30_500;
+        // Without time for a second window: what the index knows is one.
+        let page = store.history(&query, 100, Duration::ZERO).await.unwrap();
+        assert_eq!((page.events.len(), page.next), (2, None));
+    }
 }
 
 #[tokio::test]

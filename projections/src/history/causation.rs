@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::{
-    Projection, ProjectionError,
+    Projection, ProjectionError, ReadError, Reader,
     runtime::{CopyIn, give_way, metadata},
 };
 
@@ -58,6 +58,40 @@ impl Projection for Causation {
         }
         Ok(copy.finish().await?)
     }
+}
+
+/// What came of one request, as far as the read model is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfRequest {
+    /// The read model has every event up to here.
+    pub up_to: u64,
+    /// Those of the request, the oldest first.
+    pub positions: Vec<u64>,
+}
+
+/// All events that came of a request. None if the read model is not built, or has parked events, which
+/// it would lack, or knows more than `limit` of them.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn of_request(
+    reader: &Reader,
+    correlation: Uuid,
+    limit: usize,
+) -> Result<Option<OfRequest>, ReadError> {
+    // How far it is first: what it learns in between is left to the log.
+    let live = reader.applied().await?.into_iter().find(|applied| {
+        applied.name == Causation::NAME && applied.version == Causation::VERSION && applied.state == "live"
+    });
+    let Some(up_to) = live.filter(|live| live.parked_keys == 0).map(|live| live.position) else {
+        return Ok(None);
+    };
+    let mut positions = correlated(reader.pool(), &[correlation], limit + 1).await?;
+    if positions.len() > limit {
+        return Ok(None);
+    }
+    positions.retain(|position| *position <= up_to);
+    Ok(Some(OfRequest { up_to, positions }))
 }
 
 /// The positions of the events of these requests, the oldest first, at most `limit`.
