@@ -22,7 +22,7 @@ pub struct Activity;
 #[async_trait]
 impl Projection for Activity {
     const NAME: &'static str = "activity";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const TABLES: &'static [&'static str] = &["activity"];
     const CREATE: &'static str = "
         CREATE TABLE activity (
@@ -95,13 +95,14 @@ struct Line {
     details: Map<String, Value>,
 }
 
-/// Nothing for what belongs to no organization, such as a change of one's own password.
+/// Nothing for what belongs to no organization, such as a change of one's own password. What happens to an
+/// organization is its own, whatever organization the one who did it was acting for.
 fn line(event: &UnparsedEvent) -> Result<Option<Line>, ProjectionError> {
     let metadata = metadata(event)?;
     let own = (event.stream.aggregate_type == "identity.organization")
         .then(|| event.stream.aggregate_id.parse().ok())
         .flatten();
-    let Some(organization) = metadata.organization_id.or(own) else { return Ok(None) };
+    let Some(organization) = own.or(metadata.organization_id) else { return Ok(None) };
     let details = details(decode(event)?);
     Ok(Some(Line { organization, actor: metadata.actor, source: metadata.source, details }))
 }
@@ -205,7 +206,7 @@ pub async fn list(
 ) -> Result<(Vec<Entry>, Option<Cursor>), sqlx::Error> {
     let mut query = QueryBuilder::new(
         "SELECT position, part, event_id, type, subject_type, subject_id, actor_type, actor_id, source,
-             details, at FROM read.activity_v1 WHERE organization_id = ",
+             details, at FROM read.activity_v2 WHERE organization_id = ",
     );
     query.push_bind(organization.uuid());
     if let Some(event_type) = &filter.event_type {

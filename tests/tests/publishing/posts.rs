@@ -1,6 +1,6 @@
 //! Posts: the calendar, drafts, versions, what was done and by whom.
 
-use annals_tests::{Server, StatusCode};
+use annals_tests::{Api, Server, StatusCode};
 use chrono::{Duration, Utc};
 use serde_json::json;
 
@@ -143,4 +143,22 @@ async fn what_was_done_is_told_by_history_timeline_and_figures() {
     }
     assert_eq!(seen.len(), types.len(), "pages of two hold what one page holds");
     assert!(seen.is_sorted_by(|a, b| a >= b), "the newest first: {seen:?}");
+}
+
+#[tokio::test]
+async fn what_happens_to_an_organization_is_in_its_own_timeline_whomever_it_was_done_for() {
+    let server = Server::start().await;
+    let ada = server.api().register("Ada").await;
+    let ben = server.api().register("Ben").await;
+    let invite = json!({"email": ben.email, "role": "user"});
+    let invited = ada.api.post(&format!("agencies/{}/invite", ada.organization_id), invite).await;
+    let token = invited.expect(StatusCode::CREATED).text_at("/data/token");
+    // Ben accepts while he acts for his own organization.
+    let accepted = ben.api.post("agencies/invitations/accept", json!({"token": token})).await;
+    let position = accepted.expect(StatusCode::OK).at("/meta/position").to_string();
+    let accepted_in = async |api: &Api| {
+        let timeline = api.with_header("Annals-After", &position).get("activity").await;
+        timeline.expect(StatusCode::OK).text.matches("identity.organization.invitation_accepted").count()
+    };
+    assert_eq!((accepted_in(&ada.api).await, accepted_in(&ben.api).await), (1, 0));
 }
