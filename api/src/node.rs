@@ -344,6 +344,7 @@ async fn start_relay(
 ) -> Option<Relay> {
     let Some(settings) = kafka else {
         tracing::info!("the relay to Kafka is off: kafka.brokers (KAFKA_BROKERS) is not set");
+        relay::off();
         return None;
     };
     let brokers = settings.brokers.join(",");

@@ -27,7 +27,7 @@ pub use asyncapi::{AsyncApi, asyncapi};
 pub use backfill::{Backfill, Progress, backfill};
 pub use checkpoint::Checkpoint;
 pub use error::RelayError;
-pub use live::{Relay, RelayState, start};
+pub use live::{Relay, RelayState, off, start};
 pub use publish::{PublishError, publish};
 pub use settings::{Compression, KafkaSettings, SettingsError};
 pub use status::{RelayStatus, status};

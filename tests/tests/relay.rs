@@ -82,6 +82,60 @@ async fn what_happens_is_found_in_kafka_as_its_schema_says_and_nothing_personal_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restore_beside_a_running_relay_stands_still_says_what_to_do_and_fences_nobody() {
+    let Some(brokers) = kafka("a_restore_beside_a_running_relay") else { return };
+    let prefix = format!("acceptance-{}", uuid::Uuid::now_v7().simple());
+    let settings = Settings::default()
+        .variable("KAFKA_BROKERS", &brokers)
+        .variable("ANNALS_KAFKA_TOPIC_PREFIX", &prefix)
+        .variable("ANNALS_KAFKA_PARTITIONS", 1);
+    let server = Server::start_with(settings.clone()).await;
+    server.api().register("Ada").await;
+    let kept = tempfile::tempdir().expect("a temporary folder");
+    let backup = kept.path().join("backup").display().to_string();
+    run(&server, &["backup", "--out", &backup]);
+    server.api().register("Bob").await;
+    let relayed = caught_up(&server).await;
+
+    // Its checkpoint is past the restored head.
+    let mut restored = Server::start_with(settings).await;
+    assert!(restored.stop().await);
+    run(&restored, &["restore", "--from", &backup]);
+    restored.restart().await;
+    let explanation = eventually("the restored relay stands still", PATIENCE, || async {
+        let status: Value = serde_json::from_str(&run(&restored, &["relay", "status", "--json"])).ok()?;
+        let log = restored.log();
+        let told = log.rsplit("the node runs").next()?.contains("the relay stands still");
+        told.then(|| status["problem"].as_str().map(str::to_string)).flatten()
+    })
+    .await;
+    assert!(explanation.contains(&format!("up to position {relayed}")), "{explanation}");
+    assert!(explanation.contains("kafka.topic_prefix") && explanation.contains("delete"), "{explanation}");
+    let said = run(&restored, &["relay", "status"]);
+    assert!(said.contains("STANDS STILL") && !said.contains("lag "), "{said}");
+    let metrics = reqwest_text(&format!("{}/metrics", restored.url())).await;
+    assert!(metrics.contains("annals_relay_halted 1"), "{metrics}");
+
+    // The log that Kafka has goes on as if there were no other.
+    server.api().register("Cleo").await;
+    let all = caught_up(&server).await;
+    assert!(all > relayed && !server.log().contains("fenced"), "{}", server.log());
+    let position = |(headers, _): Record| headers.into_iter().find(|(name, _)| name == "ce_position");
+    let records = consume(&brokers, &format!("{prefix}.identity"), 1).into_iter().filter_map(position);
+    let seen: Vec<u64> = records.map(|(_, text)| text.parse().expect("a number")).collect();
+    assert_eq!(seen, (1..=all).collect::<Vec<_>>(), "each event once, none of the restored log");
+}
+
+/// The position up to which Kafka has everything.
+async fn caught_up(server: &Server) -> u64 {
+    eventually("the relay catches up", PATIENCE, || async {
+        let status: Value = serde_json::from_str(&run(server, &["relay", "status", "--json"])).ok()?;
+        status["checkpoint"]["position"].as_u64().filter(|position| status["head"] == *position)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_kafka_the_relay_says_that_it_is_off_and_the_schemas_are_there() {
     let server = Server::start().await;
     assert!(server.log().contains("KAFKA_BROKERS"), "{}", server.log());

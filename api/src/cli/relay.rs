@@ -116,7 +116,11 @@ fn text(status: &RelayStatus, brokers: &str) -> String {
             checkpoint.epoch
         )),
     }
-    text.push_str(&format!("head       {}\nlag        {} events\n", status.head, status.lag));
+    text.push_str(&format!("head       {}\n", status.head));
+    match &status.problem {
+        None => text.push_str(&format!("lag        {} events\n", status.lag)),
+        Some(problem) => text.push_str(&format!("STANDS STILL: {problem}\n")),
+    }
     text
 }
 

@@ -1,6 +1,7 @@
 //! The live relay: what is in the log and what comes, as long as this node leads.
 
 use std::{
+    convert::Infallible,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Checkpoint, KafkaSettings, RelayError,
+    Checkpoint, KafkaSettings, RelayError, checkpoint,
     leader::Leader,
     metrics,
     sink::Sink,
@@ -26,6 +27,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 const PAUSE_LONG: Duration = Duration::from_secs(60);
 /// A relay that ran for so long had started well: the next failure is a new one.
 const STARTED_WELL: Duration = Duration::from_secs(60);
+/// A lock that is not had for so long is another node's.
+const LED_ELSEWHERE_AFTER: Duration = Duration::from_secs(5);
 const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What this node's relay does.
@@ -61,10 +64,19 @@ impl Relay {
     }
 }
 
+/// Tells in the metrics that nothing is relayed here and nothing stands still, for whoever watches them.
+pub fn off() {
+    metrics::describe();
+    metrics::leads(false);
+    metrics::halted(false);
+    metrics::progress(0, 0, None);
+}
+
 /// Starts relaying to Kafka, on whichever node leads, until `stop`. Whatever fails is tried again.
 pub fn start(store: EventStore, settings: KafkaSettings, stop: CancellationToken) -> Relay {
     metrics::describe();
     metrics::leads(false);
+    metrics::halted(false);
     let (state, receiver) = watch::channel(RelayState::Standby);
     let live = Live { store, settings, stop, state: Arc::new(state) };
     Relay { task: tokio::spawn(live.run()), state: receiver }
@@ -82,8 +94,7 @@ impl Live {
         let mut pause = PAUSE_MIN;
         let mut told = String::new();
         loop {
-            let acquiring = Leader::acquire(self.store.pool(), &self.settings.prefix);
-            let Some(mut leader) = self.stop.run_until_cancelled(acquiring).await else { return };
+            let Some(mut leader) = self.stop.run_until_cancelled(self.acquire()).await else { return };
             let started = Instant::now();
             metrics::leads(true);
             self.state.send_replace(RelayState::Starting);
@@ -111,11 +122,25 @@ impl Live {
                 tracing::error!(error = %why, retry_s = wait.as_secs(), "the relay stands still");
                 told.clone_from(&why);
             }
+            metrics::halted(true);
             self.state.send_replace(RelayState::Halted { why });
             pause = (pause * 2).min(PAUSE_MAX);
             if self.stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 return;
             }
+        }
+    }
+
+    /// Waits until this node leads. What made it fail is not its concern any more while another one leads.
+    async fn acquire(&self) -> Leader {
+        let elsewhere = async {
+            tokio::time::sleep(LED_ELSEWHERE_AFTER).await;
+            metrics::halted(false);
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            leader = Leader::acquire(self.store.pool(), &self.settings.prefix) => leader,
+            never = elsewhere => match never {},
         }
     }
 
@@ -189,6 +214,10 @@ struct Thread {
 
 impl Thread {
     fn run(self) -> Result<(), RelayError> {
+        // Before any other is fenced off: a restored copy takes nothing from the log that Kafka has.
+        if let Some(found) = checkpoint::read(&self.settings)? {
+            self.runtime.block_on(check_same_log(&self.store, &self.settings, &found))?;
+        }
         let (mut sink, checkpoint) = Sink::open(&self.settings, self.stop.clone())?;
         let (position, epoch) =
             checkpoint.as_ref().map_or((0, 1), |checkpoint| (checkpoint.position, checkpoint.epoch + 1));
@@ -225,13 +254,14 @@ impl Thread {
     }
 
     fn tell(&self, seen: Seen, epoch: u64) {
+        metrics::halted(false);
         *self.seen.lock() = Some(seen);
         self.state.send_replace(RelayState::Running { position: seen.position, epoch });
     }
 }
 
 /// Whether what Kafka has is this log's: a restored backup or another installation is told apart.
-async fn check_same_log(
+pub(super) async fn check_same_log(
     store: &EventStore,
     settings: &KafkaSettings,
     checkpoint: &Checkpoint,

@@ -7,6 +7,10 @@ use chrono::{DateTime, Utc};
 pub(super) fn describe() {
     metrics::describe_gauge!("annals_relay_leads", "Whether this node relays to Kafka: 1 or 0");
     metrics::describe_gauge!(
+        "annals_relay_halted",
+        "Whether this node's relay failed and has relayed nothing since: 1 or 0"
+    );
+    metrics::describe_gauge!(
         "annals_relay_position",
         "The position of the log up to which Kafka has the events"
     );
@@ -29,6 +33,10 @@ pub(super) fn describe() {
 
 pub(super) fn leads(leads: bool) {
     metrics::gauge!("annals_relay_leads").set(if leads { 1.0 } else { 0.0 });
+}
+
+pub(super) fn halted(halted: bool) {
+    metrics::gauge!("annals_relay_halted").set(if halted { 1.0 } else { 0.0 });
 }
 
 pub(super) fn committed(events: u64, bytes: u64, took: Duration) {

@@ -3,7 +3,7 @@
 use annals_eventstore::EventStore;
 use serde::Serialize;
 
-use super::{Checkpoint, KafkaSettings, RelayError, checkpoint, leader};
+use super::{Checkpoint, KafkaSettings, RelayError, checkpoint, leader, live};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct RelayStatus {
@@ -16,6 +16,9 @@ pub struct RelayStatus {
     pub lag: u64,
     /// The last checkpoint in Kafka; none if nothing was relayed under this prefix.
     pub checkpoint: Option<Checkpoint>,
+    /// Why nothing can be relayed until a person has decided, and what there is to decide.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// Asks Kafka and the database.
@@ -27,6 +30,14 @@ pub async fn status(store: &EventStore, settings: &KafkaSettings) -> Result<Rela
     let checkpoint = tokio::task::spawn_blocking(move || checkpoint::read(&asked))
         .await
         .unwrap_or_else(|error| Err(RelayError::Panicked(error.to_string())))?;
+    let problem = match &checkpoint {
+        None => None,
+        Some(checkpoint) => match live::check_same_log(store, settings, checkpoint).await {
+            Ok(()) => None,
+            Err(error) if error.needs_a_person() => Some(error.to_string()),
+            Err(error) => return Err(error),
+        },
+    };
     let head = store.head().await?;
     let position = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.position);
     Ok(RelayStatus {
@@ -35,5 +46,6 @@ pub async fn status(store: &EventStore, settings: &KafkaSettings) -> Result<Rela
         head,
         lag: head.saturating_sub(position),
         checkpoint,
+        problem,
     })
 }
