@@ -198,6 +198,27 @@ mod tests {
     }
 
     #[test]
+    fn a_ticket_stands_for_half_a_minute_and_is_no_token() {
+        let (now, tokens) = (Utc::now(), Tokens::new(&[7; 32], &[]));
+        let subject = subject();
+        let claims = TicketClaims {
+            ticket: Uuid::from_u128(4),
+            sid: subject.session_id,
+            user_id: subject.user_id,
+            org_id: subject.organization_id,
+            exp: now.timestamp() + TICKET_LIFETIME_S,
+        };
+        let ticket = tokens.issue_ticket(&claims).expect("signs");
+        let in_time = now + TimeDelta::seconds(TICKET_LIFETIME_S - 1);
+        assert_eq!(tokens.verify_ticket(&ticket, in_time).expect("is ours").ticket, claims.ticket);
+        let late = now + TimeDelta::seconds(TICKET_LIFETIME_S);
+        assert_eq!(tokens.verify_ticket(&ticket, late).err(), Some(TokenFault::Expired));
+        assert!(tokens.verify(&ticket, now).is_err(), "it opens nothing else");
+        let token = tokens.issue(subject, now).expect("signs");
+        assert!(tokens.verify_ticket(&token, now).is_err(), "and a token is no ticket");
+    }
+
+    #[test]
     fn another_key_and_the_algorithm_none_are_forgeries() {
         let now = Utc::now();
         let token = Tokens::new(&[8; 32], &[]).issue(subject(), now).expect("signs");
