@@ -63,6 +63,7 @@ pub fn commands(routes: &mut Routes) {
     routes.form("/keys/{id}/revoke", Right("api-key", "delete"), told, keys::revoke);
     routes.form("/account/organizations/{id}/switch", Session, told, account::switch);
     routes.form("/account/accept", Session, told, account::accept);
+    routes.form("/account/setup", Session, told, account::enter_setup_code).limit(LimitClass::Auth);
     routes.form("/account/timezone", Right("profile", "update"), told, account::change_zone);
     routes.form("/account/sessions/{id}/end", Session, told, account::end_session);
     routes.form("/account/sessions/end-others", Session, told, account::end_others);

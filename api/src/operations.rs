@@ -20,7 +20,7 @@ mod parked;
 mod projections;
 mod rebuild;
 mod refusal;
-mod setup;
+pub(crate) mod setup;
 mod timers;
 mod views;
 

@@ -23,6 +23,7 @@ use crate::{
         pages::{Form, PREFIX, PageSession},
     },
     identity::faults::presented_token,
+    operations::setup,
     state::AppState,
 };
 
@@ -40,8 +41,12 @@ pub(super) async fn page(
     let alive = sessions::alive(reader, user, state.clock.now()).await?;
     let reader = state.reader_for::<Organizations>(&caller).await?;
     let memberships = organizations::of_user(reader, user).await?;
+    let has_no_operator = state.identity.setup_code().await?.is_some();
     let content = html! {
         div.heading { h1 { "Your account" } }
+        @if has_no_operator {
+            section #setup .card { h2 { "This installation has no operator yet" } (setup_form(&frame)) }
+        }
         section.card { h2 { "Organizations" } (organization_table(&frame, &caller, &memberships)) (accept_form(&frame)) }
         section.card { h2 { "Time zone" } (zone_form(&frame)) }
         section.card { h2 { "Where you are signed in" } (session_table(&frame, &caller, &alive)) }
@@ -74,6 +79,12 @@ pub(super) async fn accept(state: web::Data<AppState>, caller: Caller, form: For
     let token = presented_token(token).map_err(|error| ApiError::field("token", error))?;
     let accepted = state.identity.accept_invitation(&caller.context, caller.user_id, token).await?;
     Ok(done(ACCOUNT, "You are a member now. Switch to the organization to see it.", accepted.position))
+}
+
+/// Makes the caller the operator of an installation that has none yet.
+pub(super) async fn enter_setup_code(state: web::Data<AppState>, caller: Caller, form: Form) -> ApiResult {
+    let position = setup::enter(&state, &caller, form.text("code")).await?;
+    Ok(done(ACCOUNT, "You are the operator of this installation now.", position))
 }
 
 pub(super) async fn change_zone(state: web::Data<AppState>, caller: Caller, form: Form) -> ApiResult {
@@ -149,6 +160,19 @@ fn accept_form(frame: &Frame) -> Markup {
                 input #token name="token" required autocomplete="off";
             }
             button type="submit" { "Accept" }
+        }
+    }
+}
+
+fn setup_form(frame: &Frame) -> Markup {
+    html! {
+        form.row method="post" action={ (ACCOUNT) "/setup" } {
+            (form_fields(frame))
+            div {
+                label for="code" { "The setup code that the server printed at its start" }
+                input #code name="code" required autocomplete="off" placeholder="7Q2M-0XKD-9TFA";
+            }
+            button type="submit" { "Become the operator" }
         }
     }
 }

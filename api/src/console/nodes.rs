@@ -52,7 +52,7 @@ pub(super) fn node_table(frame: &Frame, nodes: &[NodeView]) -> Markup {
                                 span.quiet { "process " (node.pid) ", version " (node.version) }
                             }
                             td { (node.roles.join(", ")) }
-                            td {
+                            td.words {
                                 (number(node.projections.len() as u64)) " read models"
                                 span.quiet { (node.projections.join(", ")) }
                                 @if !node.processes.is_empty() {

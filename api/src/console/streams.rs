@@ -160,14 +160,14 @@ fn changes(changes: &[Change]) -> Markup {
     }
     html! {
         (scrolling("Changes", &html! {
-            table {
-                thead { tr { th scope="col" { "Where" } th scope="col" { "Before" } th scope="col" { "After" } } }
-                tbody {
-                    @for change in changes {
+            table.groups {
+                thead { tr { th scope="col" { "Before" } th scope="col" { "After" } } }
+                @for change in changes {
+                    tbody {
+                        tr { th scope="rowgroup" colspan="2" { (path(&change.path)) } }
                         tr {
-                            th scope="row" { code { (if change.path.is_empty() { "/" } else { &change.path }) } }
-                            td { (side(change.old.as_ref(), "was-not")) }
-                            td { (side(change.new.as_ref(), "is-gone")) }
+                            td { (side(change.old.as_ref(), "was not there")) }
+                            td { (side(change.new.as_ref(), "is gone")) }
                         }
                     }
                 }
@@ -180,7 +180,17 @@ fn side(value: Option<&Value>, absent: &str) -> Markup {
     html! {
         @match value {
             Some(value) => (json(value)),
-            None => span.quiet { (absent.replace('-', " ")) },
+            None => span.quiet { (absent) },
+        }
+    }
+}
+
+/// A JSON Pointer that may be broken before its slashes.
+fn path(pointer: &str) -> Markup {
+    html! {
+        code {
+            @if pointer.is_empty() { "/" }
+            @for part in pointer.split('/').skip(1) { wbr; "/" (part) }
         }
     }
 }

@@ -35,9 +35,14 @@ pub(super) async fn redeem(
     caller: Caller,
     Body(body): Body<SetupBody>,
 ) -> ApiResult {
-    if body.code.chars().count() > CODE_CHARS_MAX {
+    let position = enter(&state, &caller, &body.code).await?;
+    Answer::ok(SetupView { is_operator: true }).position(position).respond()
+}
+
+/// Makes the caller the operator, if this is the code. Answers with the position.
+pub(crate) async fn enter(state: &AppState, caller: &Caller, code: &str) -> Result<u64, ApiError> {
+    if code.chars().count() > CODE_CHARS_MAX {
         return Err(ApiError::field("code", format!("must have at most {CODE_CHARS_MAX} characters")));
     }
-    let done = state.identity.redeem_setup_code(&caller.context, caller.user_id, &body.code).await?;
-    Answer::ok(SetupView { is_operator: true }).position(done.position).respond()
+    Ok(state.identity.redeem_setup_code(&caller.context, caller.user_id, code).await?.position)
 }
