@@ -6,7 +6,10 @@ mod check;
 mod load;
 mod show;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use annals_projections::relay::{Compression, KafkaSettings};
 use serde::{Deserialize, Serialize};
@@ -298,12 +301,17 @@ impl Config {
         self.roles.contains(&role)
     }
 
-    /// Where people reach this installation, without a slash at the end.
+    /// Where people reach this installation, without a slash at the end. Who listens on every address and
+    /// says no other is at least reached from its own machine.
     pub fn base_url(&self) -> String {
-        match &self.public_url {
-            Some(url) => url.as_str().trim_end_matches('/').to_string(),
-            None => format!("http://{}", self.listen),
+        let mut listen = self.listen;
+        match (&self.public_url, listen.ip()) {
+            (Some(url), _) => return url.as_str().trim_end_matches('/').to_string(),
+            (None, IpAddr::V4(every)) if every.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
+            (None, IpAddr::V6(every)) if every.is_unspecified() => listen.set_ip(Ipv6Addr::LOCALHOST.into()),
+            (None, _) => {}
         }
+        format!("http://{listen}")
     }
 
     /// Where events are relayed to; `None` if they are not.

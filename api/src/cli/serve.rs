@@ -130,10 +130,16 @@ fn welcome(config: &Config, installation: &Installation, setup_code: Option<&str
     };
     let setup = setup_code.map(|code| {
         format!(
-            "\n  Setup code {code}: sign up, sign in and send it to POST {base}/api/v1/admin/setup\
-             \n             to become the operator; or name one with annals grant operator EMAIL"
+            "\n  Setup code {code}: register ({base}/api/v1/auth/register), sign in to the console and enter it\
+             \n             under Your account to become the operator; or: annals grant operator EMAIL --reason TEXT"
         )
     });
+    let links = match config.is_loopback_only() || config.public_url.is_some() {
+        true => "",
+        false => {
+            "\n  Links      public_url is not set: links in mail, feeds and schemas lead to this machine only"
+        }
+    };
     format!(
         "\nAnnals is running.\n\
          \n  Console    {base}/console\
@@ -145,7 +151,7 @@ fn welcome(config: &Config, installation: &Installation, setup_code: Option<&str
          \n  Data       {}\
          \n  Database   {database}\
          \n  Kafka      {kafka}\
-         \n  Roles      {}{}\
+         \n  Roles      {}{links}{}\
          \n\nStop it with Ctrl-C.\n",
         installation.data.display(),
         roles_text(&config.roles),

@@ -21,10 +21,11 @@ pub(super) async fn models(store: &EventStore) -> anyhow::Result<String> {
 /// Each built beside the live one, up to the same position, and compared row by row.
 pub(super) async fn fresh_builds(store: &EventStore, events_max: u64) -> anyhow::Result<String> {
     let admin = projector(store.clone()).admin();
-    let (mut rows, mut equal, mut wrong, mut left) = (0, 0, Vec::new(), Vec::new());
+    let (mut rows, mut equal, mut wrong) = (0, 0, Vec::new());
+    let (mut unbuilt, mut left) = (0, Vec::new());
     for name in admin.names() {
         match admin.compare(name, events_max).await? {
-            Compared::NotLive => left.push(format!("{name} is not built")),
+            Compared::NotLive => unbuilt += 1,
             Compared::HasParkedKeys => left.push(format!("{name} has parked keys")),
             Compared::TooLong { position } => left.push(format!("{name} is at {position}")),
             Compared::Done { rows: compared, differences } if differences.is_empty() => {
@@ -34,9 +35,12 @@ pub(super) async fn fresh_builds(store: &EventStore, events_max: u64) -> anyhow:
         }
     }
     anyhow::ensure!(wrong.is_empty(), "not what a fresh build gives: {}", wrong.join("; "));
-    let left = match left.is_empty() {
-        true => String::new(),
-        false => format!("; not compared (see --events): {}", left.join(", ")),
-    };
-    Ok(format!("{equal} equal fresh builds, {rows} rows{left}"))
+    let mut said = format!("{equal} equal fresh builds, {rows} rows");
+    if unbuilt > 0 {
+        said.push_str(&format!("; {unbuilt} are not built yet: a server does that when it runs"));
+    }
+    if !left.is_empty() {
+        said.push_str(&format!("; not compared (see --events): {}", left.join(", ")));
+    }
+    Ok(said)
 }
