@@ -1,6 +1,7 @@
-//! Channels and posts.
+//! Channels, posts and the media they show.
 
 pub mod integration;
+pub mod media;
 pub mod post;
 pub mod tags;
 
@@ -12,5 +13,9 @@ pub use integration::{
     Integration, IntegrationCommand, IntegrationError, IntegrationEvent, IntegrationStatus,
 };
 pub use invalid::{Invalid, InvalidField};
+pub use media::{
+    MediaAsset, MediaAssetCommand, MediaAssetError, MediaAssetEvent, MediaLibrary, MediaLibraryCommand,
+    MediaLibraryError, MediaLibraryEvent,
+};
 pub use post::{Post, PostCommand, PostError, PostEvent, PostStatus};
 pub use tags::{TagBook, TagBookCommand, TagBookError, TagBookEvent};

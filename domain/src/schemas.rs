@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     identity::{ApiKey, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
-    publishing::{Integration, Post, TagBook},
+    publishing::{Integration, MediaAsset, MediaLibrary, Post, TagBook},
 };
 
 /// One version of one event.
@@ -47,6 +47,8 @@ pub fn event_schemas() -> Vec<EventSchema> {
         of::<Organization>("1"),
         of::<ApiKey>("1"),
         of::<Integration>("1"),
+        of::<MediaAsset>("1"),
+        of::<MediaLibrary>("1"),
         of::<Post>("1"),
         of::<TagBook>("1"),
         of::<Operatorship>("1"),

@@ -11,14 +11,18 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Integration, IntegrationEvent, Post, PostEvent, TagBook, TagBookEvent,
+    Integration, IntegrationEvent, MediaAsset, MediaAssetEvent, MediaLibrary, MediaLibraryEvent, Post,
+    PostEvent, TagBook, TagBookEvent,
     integration::{Account, Label},
+    media::{FileName, MediaOrigin, MediaType, StoredFile, Variant},
     post::{
         Composition, Draft, Failure, FailureClass, MediaDraft, PartDraft, RetryBasis, Schedule, TargetDraft,
     },
     tags::{Color, TagName},
 };
-use crate::kernel::{AttemptId, IntegrationId, MediaId, OrganizationId, Secret, TagId, TimeZone, UserId};
+use crate::kernel::{
+    AttemptId, IntegrationId, MediaId, OrganizationId, Personal, PostId, Secret, TagId, TimeZone, UserId,
+};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples/publishing")
@@ -144,6 +148,55 @@ fn rich_posts() -> Vec<(String, Value)> {
     .unwrap();
     let edited = PostEvent::Edited { composition };
     vec![("publishing.post.edited.v1.media.json".to_string(), serde_json::to_value(edited).unwrap())]
+
+fn media() -> Vec<MediaAssetEvent> {
+    let at = "2026-05-01T09:00:00Z".parse().unwrap();
+    let by = id::<UserId>(3);
+    let file = StoredFile {
+        media_type: MediaType::Mp4,
+        size_bytes: 1_234_567,
+        sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_string(),
+        width: None,
+        height: None,
+        duration_ms: None,
+    };
+    let poster = StoredFile {
+        media_type: MediaType::Jpeg,
+        size_bytes: 4_321,
+        width: Some(320),
+        height: Some(180),
+        ..file.clone()
+    };
+    let post_id = id::<PostId>(7);
+    vec![
+        MediaAssetEvent::Uploaded {
+            organization_id: id::<OrganizationId>(2),
+            uploaded_by: by,
+            name: Personal::new(by, FileName::parse("launch.mp4").unwrap()),
+            file,
+            origin: MediaOrigin::Upload,
+            at,
+        },
+        MediaAssetEvent::Processed {
+            variants: vec![Variant { name: "thumbnail".to_string(), file: poster }],
+            width: Some(1920),
+            height: Some(1080),
+            duration_ms: Some(12_500),
+            at,
+        },
+        MediaAssetEvent::ProcessingFailed { reason: "ffmpeg is not installed".to_string(), at },
+        MediaAssetEvent::Attached { post_id, at },
+        MediaAssetEvent::Detached { post_id, at },
+        MediaAssetEvent::Deleted { by: Some(by), at },
+    ]
+}
+
+fn libraries() -> Vec<MediaLibraryEvent> {
+    let media_id = id::<MediaId>(8);
+    vec![
+        MediaLibraryEvent::FileAdded { media_id, size_bytes: 1_234_567 },
+        MediaLibraryEvent::FileRemoved { media_id, size_bytes: 1_234_567 },
+    ]
 }
 
 fn tags() -> Vec<TagBookEvent> {
@@ -173,6 +226,8 @@ fn newest<A: Aggregate>(events: Vec<A::Event>, types: &[&str]) -> Vec<(String, V
 fn the_newest_version_of_every_event_is_as_committed() {
     let all = [
         newest::<Integration>(integrations(), &IntegrationEvent::TYPES),
+        newest::<MediaAsset>(media(), MediaAssetEvent::TYPES),
+        newest::<MediaLibrary>(libraries(), MediaLibraryEvent::TYPES),
         newest::<Post>(posts(), &PostEvent::TYPES),
         newest::<TagBook>(tags(), &TagBookEvent::TYPES),
         rich_posts(),
@@ -198,6 +253,8 @@ fn every_committed_sample_decodes_and_encodes_to_the_same() {
         let json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let again = match name.split('.').nth(1) {
             Some("integration") => reencoded::<IntegrationEvent>(&json),
+            Some("media_asset") => reencoded::<MediaAssetEvent>(&json),
+            Some("media_library") => reencoded::<MediaLibraryEvent>(&json),
             Some("post") => reencoded::<PostEvent>(&json),
             Some("tags") => reencoded::<TagBookEvent>(&json),
             _ => panic!("{name} belongs to no aggregate"),
