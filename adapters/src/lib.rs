@@ -2,6 +2,8 @@
 
 pub mod checkpoints;
 pub mod feed;
+pub mod files;
 pub mod mail;
+pub mod media;
 pub mod net;
 pub mod social;

@@ -10,6 +10,6 @@ mod resolver;
 mod tests;
 
 pub use address::is_public;
-pub use client::{Deadline, HttpClient, HttpRequest, HttpResponse};
+pub use client::{Deadline, HttpClient, HttpRequest, HttpResponse, HttpStream};
 pub use failure::{Effect, NetError, class_of_status, retry_after};
 pub use policy::{AllowedHost, ForbiddenUrl, InvalidAllowedHost, OutboundPolicy};

@@ -35,6 +35,7 @@ pub struct Config {
     pub rate_limits: RateLimits,
     pub rights: Rights,
     pub outbound: Outbound,
+    pub media: Media,
     pub kafka: Kafka,
     pub log: Log,
     pub telemetry: Telemetry,
@@ -131,6 +132,21 @@ pub struct Outbound {
     pub allow_hosts: Vec<String>,
     /// Private ranges that may be reached, over plain `http` too.
     pub allow_networks: Vec<Network>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Media {
+    /// A bucket and path that files are kept in: `s3://bucket/path`; the data folder if not given.
+    pub storage_url: Option<Url>,
+    pub image_bytes_max: u64,
+    pub video_bytes_max: u64,
+    pub document_bytes_max: u64,
+    /// Of all of an organization's files; 0: without a limit.
+    pub organization_bytes_max: u64,
+    /// Width times height.
+    pub image_pixels_max: u64,
+    pub upload_timeout_s: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -274,6 +290,15 @@ impl Default for Config {
             },
             rights: Rights { policy: None },
             outbound: Outbound { allow_private: false, allow_hosts: Vec::new(), allow_networks: Vec::new() },
+            media: Media {
+                storage_url: None,
+                image_bytes_max: 20 * 1024 * 1024,
+                video_bytes_max: 500 * 1024 * 1024,
+                document_bytes_max: 50 * 1024 * 1024,
+                organization_bytes_max: 10 * 1024 * 1024 * 1024,
+                image_pixels_max: 40_000_000,
+                upload_timeout_s: 600,
+            },
             kafka: Kafka {
                 brokers: Vec::new(),
                 topic_prefix: "annals".to_string(),

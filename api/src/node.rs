@@ -8,6 +8,7 @@ use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use actix_web::dev::ServerHandle;
 use annals_adapters::{
+    files::StoredFiles,
     mail::MailFolder,
     net::{AllowedHost, HttpClient, OutboundPolicy},
 };
@@ -21,11 +22,12 @@ use annals_commands::{
     nodes::{self, NewNode},
     ports::{
         clock::{Clock, SystemClock},
+        files::Files,
         mail::Mailer,
         social::Platforms,
     },
     process::ProcessManagers,
-    publishing::{Channels, ClosedOrganizations, PublishTimer, Publisher},
+    publishing::{Channels, ClosedOrganizations, MediaFiles, PublishTimer, Publisher},
     restore::ForgottenAgain,
     timers::TimerWorkers,
 };
@@ -58,6 +60,7 @@ use crate::{
     identity::IdentityDirectory,
     live::Hub,
     operations::Operations,
+    publishing::{DeskLimits, MediaDesk},
     read_models,
     rights::Rights,
     secrets::{Secrets, parse_key},
@@ -146,7 +149,12 @@ impl Node {
         let public_url: Url = config.base_url().parse().context("public_url is not understood")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let bus = CommandBus::new(store.clone(), Arc::clone(&clock));
-        let platforms = annals_adapters::social::platforms(&public_url, outbound(config)?);
+        let client = outbound(config)?;
+        let platforms = annals_adapters::social::platforms(&public_url, client.clone());
+        let files = file_store(config, data)?;
+        let limits = DeskLimits::from(&config.media);
+        let media = MediaDesk::open(bus.clone(), Arc::clone(&files), &data.join("uploads"), client, limits)
+            .context("uploads can't be taken in")?;
         let first_account =
             if config.is_loopback_only() { FirstAccount::Operator } else { FirstAccount::Ordinary };
         let identity =
@@ -186,7 +194,8 @@ impl Node {
         let (workers, reader) = if config.has_role(NodeRole::Workers) {
             let mailer: Arc<dyn Mailer> = Arc::new(MailFolder::new(data.join("mail")));
             let mail = IdentityMail::new(store.clone(), mailer, public_url);
-            let (mut workers, reader) = Workers::start(id, &bus, &identity, &platforms, mail, clock).await?;
+            let (mut workers, reader) =
+                Workers::start(id, &bus, &identity, &platforms, mail, files, clock).await?;
             workers.auditing = Some(Auditing::start(notary.clone(), &store, config, &workers.stop)?);
             workers.relay = start_relay(&store, config.kafka_settings(), &workers.stop).await;
             (Some(workers), reader)
@@ -203,7 +212,7 @@ impl Node {
         let operations = Operations::new(bus.clone(), read_models::projector(store.clone()).admin());
         let edge = Arc::new(edge);
         let live = edge.live.clone();
-        let state = AppState { bus, identity, reader, platforms, notary, samples, operations, edge };
+        let state = AppState { bus, identity, reader, platforms, notary, media, samples, operations, edge };
         let options = ServerOptions {
             workers: config.http.workers,
             shutdown_timeout: Duration::from_secs(config.http.shutdown_timeout_s),
@@ -284,6 +293,7 @@ impl Workers {
         identity: &Identity,
         platforms: &Platforms,
         mail: IdentityMail,
+        files: Arc<dyn Files>,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<(Self, Reader)> {
         let stop = CancellationToken::new();
@@ -293,11 +303,14 @@ impl Workers {
         let projector = read_models::projector(store.clone()).on_node(node);
         let reader = projector.reader();
         let projector = projector.start(stop.clone()).await.context("the read models can't be run")?;
+        let media_files = MediaFiles::new(bus.clone(), files);
+        tokio::spawn(media_files.clone().sweep_until(stop.clone()));
         let managers = ProcessManagers::new(bus.clone())
             .on_node(node)
             .with(Publisher)
             .with(ClosedOrganizations::new(Channels::new(bus.clone(), platforms.clone())))
             .with(InvitationExpiry)
+            .with(media_files.clone())
             .with(mail)
             .start(stop.clone())
             .await
@@ -356,6 +369,20 @@ async fn start_relay(
         ),
     }
     Some(relay::start(store.clone(), settings, stop.clone()))
+}
+
+/// Where files are kept: a bucket, or the data folder.
+fn file_store(config: &Config, data: &Path) -> anyhow::Result<Arc<dyn Files>> {
+    Ok(match &config.media.storage_url {
+        Some(url) => Arc::new(StoredFiles::in_bucket(url).context("media.storage_url")?),
+        None => {
+            let folder = data.join("files");
+            Arc::new(
+                StoredFiles::in_folder(&folder)
+                    .with_context(|| format!("{} can't be used to keep files", folder.display()))?,
+            )
+        }
+    })
 }
 
 fn outbound(config: &Config) -> anyhow::Result<HttpClient> {

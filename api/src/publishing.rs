@@ -5,6 +5,7 @@ pub(crate) mod channels;
 mod feeds;
 pub(crate) mod history;
 pub(crate) mod input;
+pub(crate) mod media;
 pub(crate) mod overview;
 pub(crate) mod parts;
 pub(crate) mod posts;
@@ -17,7 +18,9 @@ use actix_web::http::{Method, StatusCode};
 use annals_commands::bus::CommandError;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
 
-use crate::http::{Access, ApiError, Routes};
+use crate::http::{Access, ApiError, Routes, routes::LimitClass};
+
+pub use media::{DeskLimits, KindLimits, MediaDesk};
 
 /// The write side.
 pub fn commands(routes: &mut Routes) {
@@ -28,6 +31,17 @@ pub fn commands(routes: &mut Routes) {
     routes.command(Method::POST, "/integrations/{id}/enable", channel("update"), channels::enable);
     routes.command(Method::POST, "/integrations/{id}/disable", channel("update"), channels::disable);
     routes.command(Method::DELETE, "/integrations/{id}", channel("delete"), channels::disconnect);
+
+    routes
+        .command(Method::POST, "/media/upload", Access::Right("media", "create"), media::upload::upload)
+        .streams_body();
+    routes.command(
+        Method::POST,
+        "/media/upload-from-url",
+        Access::Right("media", "create"),
+        media::upload::upload_from_url,
+    );
+    routes.command(Method::DELETE, "/media/{id}", Access::Right("media", "delete"), media::delete);
 
     routes.command(Method::POST, "/posts", Access::Right("post", "create"), posts::create);
     routes.command(Method::PUT, "/posts/{id}", Access::Right("post", "update"), posts::revise);
@@ -51,9 +65,16 @@ pub fn queries(routes: &mut Routes) {
     routes.query("/posts/{id}", Access::Right("post", "read"), posts::show);
     routes.query("/posts/{id}/history", Access::Right("post", "read"), history::history);
 
+    routes.query("/media", Access::Right("media", "read"), media::list);
+    routes.query("/media/{id}", Access::Right("media", "read"), media::show);
+
     routes.query("/analytics/overview", Access::Right("analytics", "read"), overview::overview);
     routes.query("/activity", Access::Right("activity", "read"), activity::list);
 
+    // Pages show dozens at once; who has no token in the address gets nothing.
+    routes
+        .root_query("/media/{id}/{token}/{file}", Access::Anonymous, media::serve::file)
+        .limit(LimitClass::None);
     routes.root_query("/feeds/{feed}", Access::Anonymous, feeds::feed);
     routes.root_query("/feeds/{feed}/items/{item}", Access::Anonymous, feeds::item);
 }
@@ -78,6 +99,12 @@ pub fn queries(routes: &mut Routes) {
         posts::show,
         retry::retry,
         history::history,
+        media::upload::upload,
+        media::upload::upload_from_url,
+        media::list,
+        media::show,
+        media::delete,
+        media::serve::file,
         tags::create,
         tags::list,
         overview::overview,
@@ -88,6 +115,7 @@ pub fn queries(routes: &mut Routes) {
     tags(
         (name = "integrations", description = "Channels: accounts on platforms"),
         (name = "posts", description = "Posts, their schedule and what became of them"),
+        (name = "media", description = "Files that posts show"),
         (name = "analytics", description = "Figures and the timeline"),
         (name = "feeds", description = "What the built-in platform serves to anyone"),
     ),

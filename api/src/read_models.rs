@@ -5,7 +5,7 @@ use annals_projections::{
     Projection, Projector,
     history::Causation,
     identity::{api_keys::ApiKeys, organizations::Organizations, sessions::Sessions, users::Users},
-    publishing::{activity::Activity, channels::Channels, posts::Posts, tags::Tags},
+    publishing::{activity::Activity, channels::Channels, media::Media, posts::Posts, tags::Tags},
 };
 
 macro_rules! read_models {
@@ -20,7 +20,7 @@ macro_rules! read_models {
     };
 }
 
-read_models![Users, Sessions, Organizations, ApiKeys, Channels, Posts, Tags, Activity, Causation];
+read_models![Users, Sessions, Organizations, ApiKeys, Channels, Media, Posts, Tags, Activity, Causation];
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@ use crate::{
     },
     live::Hub,
     operations::Operations,
+    publishing::MediaDesk,
     rights::Rights,
 };
 
@@ -33,6 +34,7 @@ pub struct AppState {
     pub reader: Reader,
     pub platforms: Platforms,
     pub notary: Notary,
+    pub media: MediaDesk,
     /// For the overview's plots.
     pub samples: Samples,
     pub operations: Operations,

@@ -1,14 +1,23 @@
 //! Which claims follow from which events: for whoever checks that they do.
 
-use annals_domain::{identity::User, publishing::Integration};
+use annals_domain::{
+    identity::User,
+    publishing::{Integration, MediaAsset},
+};
 use annals_eventstore::{ClaimKey, EventStore, LoadError};
 use cqrs_es::Aggregate;
 
-use crate::{identity, publishing::channels};
+use crate::{
+    identity,
+    publishing::{channels, media},
+};
 
 /// Namespaces whose keys derive from an aggregate that holds them, and its type.
-pub const HOLDERS: [(&str, &str); 2] =
-    [(identity::EMAIL_CLAIMS, User::TYPE), (channels::ACCOUNT_CLAIMS, Integration::TYPE)];
+pub const HOLDERS: [(&str, &str); 3] = [
+    (identity::EMAIL_CLAIMS, User::TYPE),
+    (channels::ACCOUNT_CLAIMS, Integration::TYPE),
+    (media::CONTENT_CLAIMS, MediaAsset::TYPE),
+];
 
 /// What a holder should hold in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +48,12 @@ pub async fn derive(store: &EventStore, namespace: &str, holder: &str) -> Result
             let key = account.map(|account| {
                 channels::claim_key(store, channel.organization(), channel.platform(), &account.remote_id)
             });
+            Derived::Keys(key.into_iter().collect())
+        }
+        media::CONTENT_CLAIMS => {
+            let asset = store.load::<MediaAsset>(holder).await?.state;
+            let file = asset.file().filter(|_| asset.exists());
+            let key = file.map(|file| media::content_claim(store, asset.organization(), &file.sha256));
             Derived::Keys(key.into_iter().collect())
         }
         // The one who came first keeps it, whatever became of them.

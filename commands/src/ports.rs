@@ -2,5 +2,6 @@
 
 pub mod checkpoints;
 pub mod clock;
+pub mod files;
 pub mod mail;
 pub mod social;

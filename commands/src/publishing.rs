@@ -2,6 +2,7 @@
 
 pub mod channels;
 mod closing;
+pub mod media;
 mod outcome;
 pub mod posts;
 mod publish;
@@ -12,6 +13,7 @@ pub mod retry;
 
 pub use channels::Channels;
 pub use closing::ClosedOrganizations;
+pub use media::{Media, MediaFiles, MediaLimits};
 pub use posts::{Member, Posts};
 pub use publish::PublishTimer;
 pub use publisher::Publisher;

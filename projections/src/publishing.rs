@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod channels;
 pub mod feeds;
+pub mod media;
 pub mod overview;
 pub mod people;
 pub mod posts;
@@ -10,5 +11,6 @@ pub mod tags;
 
 pub use activity::Activity;
 pub use channels::Channels;
+pub use media::Media;
 pub use posts::Posts;
 pub use tags::Tags;

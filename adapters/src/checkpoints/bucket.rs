@@ -3,21 +3,14 @@
 //! The key is the size with leading zeros, so that a listing is in order. An object that is there with
 //! another text is not passed over: somebody signed two pasts.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use annals_commands::ports::checkpoints::{CheckpointPublisher, NotPublished, SignedCheckpoint};
 use async_trait::async_trait;
-use http_body_util::BodyExt as _;
-use object_store::{
-    ClientOptions, Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
-    aws::AmazonS3Builder,
-    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
-    path::Path,
-};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, path::Path};
 use url::Url;
 
-/// One request; the store tries again a few times by itself.
-const TIMEOUT: Duration = Duration::from_secs(20);
+use crate::files::{open_bucket, prefix_of};
 
 /// Puts each checkpoint into a bucket.
 #[derive(Debug)]
@@ -34,14 +27,9 @@ impl CheckpointBucket {
     /// # Errors
     /// In words, if the address or the environment is not understood.
     pub fn open(url: &Url) -> Result<Self, NotPublished> {
-        let store = AmazonS3Builder::from_env()
-            .with_url(url.as_str())
-            .with_http_connector(Reqwest(reqwest::Client::new()))
-            .build()
-            .map_err(|error| NotPublished(format!("{url}: {error}")))?;
-        let prefix = Path::parse(url.path().trim_matches('/'))
-            .map_err(|error| NotPublished(format!("{url}: {error}")))?;
-        Ok(Self { store: Arc::new(store), prefix, place: format!("object store {url}") })
+        let store = open_bucket(url).map_err(|error| NotPublished(format!("{url}: {error}")))?;
+        let prefix = prefix_of(url).map_err(|error| NotPublished(format!("{url}: {error}")))?;
+        Ok(Self { store, prefix, place: format!("object store {url}") })
     }
 
     fn key(&self, checkpoint: &SignedCheckpoint) -> Path {
@@ -72,46 +60,4 @@ impl CheckpointPublisher for CheckpointBucket {
             Err(error) => Err(failed(error)),
         }
     }
-}
-
-/// Our own HTTP client under the store: one TLS for all of the program.
-#[derive(Debug)]
-struct Reqwest(reqwest::Client);
-
-impl HttpConnector for Reqwest {
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Self(self.0.clone())))
-    }
-}
-
-#[async_trait]
-impl HttpService for Reqwest {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let (parts, body) = request.into_parts();
-        let body = body.collect().await?.to_bytes();
-        let sent = self
-            .0
-            .request(parts.method, parts.uri.to_string())
-            .headers(parts.headers)
-            .body(body)
-            .timeout(TIMEOUT)
-            .send()
-            .await
-            .map_err(failure)?;
-        let (status, headers) = (sent.status(), sent.headers().clone());
-        let body = sent.bytes().await.map_err(failure)?;
-        let mut response = HttpResponse::new(body.into());
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        Ok(response)
-    }
-}
-
-fn failure(error: reqwest::Error) -> HttpError {
-    let kind = match () {
-        () if error.is_timeout() => HttpErrorKind::Timeout,
-        () if error.is_connect() => HttpErrorKind::Connect,
-        () => HttpErrorKind::Request,
-    };
-    HttpError::new(kind, error)
 }

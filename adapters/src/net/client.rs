@@ -62,6 +62,23 @@ pub struct HttpResponse {
     pub body: Vec<u8>,
 }
 
+/// An answer whose body has not come in yet.
+pub struct HttpStream {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    inner: reqwest::Response,
+}
+
+impl HttpStream {
+    /// The next bytes of the body; none at its end.
+    ///
+    /// # Errors
+    /// If the server breaks off or the call's time is over.
+    pub async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, NetError> {
+        self.inner.chunk().await.map_err(NetError::from_reqwest)
+    }
+}
+
 /// Calls URLs that users name. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct HttpClient {
@@ -100,12 +117,22 @@ impl HttpClient {
 
     /// Makes the call. `GET` and `HEAD` follow up to 5 redirects, each checked, and leave credentials behind
     /// when the origin changes; other methods return the redirect as the answer.
-    pub async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, NetError> {
+    pub async fn send(&self, request: HttpRequest) -> Result<HttpResponse, NetError> {
+        read(self.follow(request).await?).await
+    }
+
+    /// The same with the body as it comes, for what may be larger than one wants to hold: the caller bounds it.
+    pub async fn open(&self, request: HttpRequest) -> Result<HttpStream, NetError> {
+        let inner = self.follow(request).await?;
+        Ok(HttpStream { status: inner.status(), headers: inner.headers().clone(), inner })
+    }
+
+    async fn follow(&self, mut request: HttpRequest) -> Result<reqwest::Response, NetError> {
         let deadline = request.deadline.at_most(CALL_TIMEOUT);
         for _ in 0..=REDIRECTS_MAX {
             let response = self.send_once(&request, deadline).await?;
             match redirected(&request, &response)? {
-                None => return read(response).await,
+                None => return Ok(response),
                 Some(url) => {
                     if url.origin() != request.url.origin() {
                         request.headers.remove(AUTHORIZATION);

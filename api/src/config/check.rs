@@ -60,6 +60,7 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
             require(false, "outbound.allow_hosts", &error.to_string());
         }
     }
+    check_media(config, &mut require);
     check_kafka(config, &mut require);
     if let Some(url) = &config.public_url {
         require(
@@ -104,6 +105,27 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
+}
+
+fn check_media(config: &Config, require: &mut impl FnMut(bool, &str, &str)) {
+    let media = &config.media;
+    if let Some(url) = &media.storage_url {
+        require(url.scheme() == "s3", "media.storage_url", "must be s3://bucket or s3://bucket/path");
+    }
+    for (key, bytes) in [
+        ("media.image_bytes_max", media.image_bytes_max),
+        ("media.video_bytes_max", media.video_bytes_max),
+        ("media.document_bytes_max", media.document_bytes_max),
+    ] {
+        require((1024..=1 << 40).contains(&bytes), key, "must be 1024 to 1099511627776");
+    }
+    // A decoder may take 8 bytes for each.
+    require(
+        (1_000..=500_000_000).contains(&media.image_pixels_max),
+        "media.image_pixels_max",
+        "must be 1000 to 500000000",
+    );
+    require((10..=86_400).contains(&media.upload_timeout_s), "media.upload_timeout_s", "must be 10 to 86400");
 }
 
 fn check_kafka(config: &Config, require: &mut impl FnMut(bool, &str, &str)) {

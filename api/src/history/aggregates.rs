@@ -5,7 +5,7 @@ use std::pin::Pin;
 use annals_domain::{
     identity::{ApiKey, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
-    publishing::{Integration, Post, TagBook},
+    publishing::{Integration, MediaAsset, MediaLibrary, Post, TagBook},
 };
 use annals_eventstore::{EventStore, LoadError, Opening, RecordedEvent, StreamId};
 use cqrs_es::Aggregate;
@@ -63,6 +63,8 @@ aggregates![
     Organization,
     ApiKey,
     Integration,
+    MediaAsset,
+    MediaLibrary,
     Post,
     TagBook,
     Operatorship,

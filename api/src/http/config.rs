@@ -18,6 +18,8 @@ pub struct HttpConfig {
     pub body_bytes_max: usize,
     /// After this a request is answered 503, whatever it waits for.
     pub request_timeout: Duration,
+    /// The same for a request that sends files.
+    pub upload_timeout: Duration,
     /// A body has arrived whole by then, or the call is answered 408.
     pub body_timeout: Duration,
     /// A query may wait so long for the position it names in `Annals-After`.
@@ -39,6 +41,7 @@ impl HttpConfig {
             trusted_proxies: Vec::new(),
             body_bytes_max: 1024 * 1024,
             request_timeout: Duration::from_secs(30),
+            upload_timeout: Duration::from_secs(600),
             body_timeout: Duration::from_secs(20),
             read_after_wait: Duration::from_secs(5),
             own_write_wait: Duration::from_secs(1),

@@ -192,7 +192,7 @@ async fn read_body(
     request: &mut ServiceRequest,
     context: &mut Context,
 ) -> Result<(), ApiError> {
-    if info.side != Side::Command {
+    if info.side != Side::Command || info.streams_body {
         return Ok(());
     }
     let limit = info.body_bytes_max.unwrap_or(edge.config.body_bytes_max);

@@ -76,7 +76,10 @@ async fn answer<B: MessageBody + 'static>(
     let method = request.method().clone();
     metrics::gauge!("http_requests_in_flight").increment(1.0);
     let in_flight = scopeguard(|| metrics::gauge!("http_requests_in_flight").decrement(1.0));
-    let limit = request.app_data::<web::Data<Edge>>().map(|edge| edge.config.request_timeout);
+    let limit = request.app_data::<web::Data<Edge>>().map(|edge| match is_upload(request.headers()) {
+        true => edge.config.upload_timeout,
+        false => edge.config.request_timeout,
+    });
     let result = match limit {
         Some(limit) => {
             tokio::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(too_slow().into()))
@@ -110,6 +113,12 @@ async fn answer<B: MessageBody + 'static>(
             Err(InternalError::from_response("answered", response).into())
         }
     }
+}
+
+/// Whether files are sent: they may take longer. Where none are taken, the body has its own time limit.
+fn is_upload(headers: &header::HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("multipart/form-data"))
 }
 
 /// An error that actix itself answered, in our envelope.

@@ -110,6 +110,8 @@ pub struct RouteInfo {
     pub takes_tickets: bool,
     /// Another bound for the body than the configuration's, in bytes.
     pub body_bytes_max: Option<usize>,
+    /// Whether the handler takes the body as it comes, bounds it, and adds it to the idempotency key.
+    pub streams_body: bool,
     /// The handler's type: two routes of one handler are two names of one thing.
     pub handler: &'static str,
 }
@@ -126,6 +128,12 @@ impl Entry<'_> {
     /// For what a browser opens without headers: see [`super::tokens::TicketClaims`].
     pub fn takes_tickets(self) -> Self {
         self.0.takes_tickets = true;
+        self
+    }
+
+    /// For files: the handler reads the body itself.
+    pub fn streams_body(self) -> Self {
+        self.0.streams_body = true;
         self
     }
 
@@ -263,6 +271,7 @@ impl Routes {
             limit: LimitClass::Caller,
             takes_tickets: false,
             body_bytes_max: None,
+            streams_body: false,
             handler: std::any::type_name::<F>(),
         };
         self.handlers.push(web::route().to(handler));

@@ -24,6 +24,7 @@ pub(super) fn of(config: &Config, public_url: Url) -> HttpConfig {
         trusted_proxies: config.http.trusted_proxies.iter().map(|network| network.0).collect(),
         body_bytes_max: config.http.body_bytes_max,
         request_timeout: Duration::from_secs(config.http.request_timeout_s),
+        upload_timeout: Duration::from_secs(config.media.upload_timeout_s),
         read_after_wait: Duration::from_millis(config.http.read_your_writes_timeout_ms),
         rate_limits: if limits.bursts_bounded { policy.with_bursts_bounded() } else { policy },
         roles: NodeRoles {

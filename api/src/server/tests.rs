@@ -7,6 +7,10 @@ use std::{
 };
 
 use actix_web::{http::Method, web};
+use annals_adapters::{
+    files::StoredFiles,
+    net::{HttpClient, OutboundPolicy},
+};
 use annals_commands::{
     bus::CommandBus,
     identity::{Identity, IdentityOptions, PasswordHasher},
@@ -38,6 +42,7 @@ use crate::{
         tokens::Tokens,
     },
     operations::Operations,
+    publishing::{DeskLimits, MediaDesk},
     read_models,
     rights::Rights,
     state::{AppState, Edge},
@@ -50,6 +55,7 @@ struct Node {
     state: AppState,
     handle: actix_web::dev::ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
+    _uploads: tempfile::TempDir,
 }
 
 async fn node(database: &TestDatabase, config: HttpConfig) -> Node {
@@ -62,7 +68,13 @@ async fn node(database: &TestDatabase, config: HttpConfig) -> Node {
     let edge = Edge::new(config, rights, tokens, people, Arc::new(SystemClock), pool);
     let bus = CommandBus::new(store, Arc::new(SystemClock));
     let key = NotaryKey::new(&[7; 32], None).expect("is a key");
+    let uploads = tempfile::tempdir().expect("a folder");
+    let files = StoredFiles::in_folder(&uploads.path().join("files")).expect("opens");
+    let client = HttpClient::new(OutboundPolicy::default()).expect("makes a client");
+    let media = MediaDesk::open(bus.clone(), Arc::new(files), uploads.path(), client, DeskLimits::default())
+        .expect("opens");
     let state = AppState {
+        media,
         notary: Notary::new(database.pool.clone(), key),
         operations: Operations::new(bus.clone(), read_models::projector(bus.store().clone()).admin()),
         identity: Identity::new(bus.clone(), PasswordHasher::new(1), IdentityOptions::default()),
@@ -77,7 +89,14 @@ async fn node(database: &TestDatabase, config: HttpConfig) -> Node {
     let options = ServerOptions { workers: 2, shutdown_timeout: Duration::from_secs(10) };
     let server = start_with(state.clone(), listener, options, routes).expect("starts");
     let handle = server.handle();
-    Node { url: format!("http://{address}"), address, state, handle, serving: tokio::spawn(server) }
+    Node {
+        url: format!("http://{address}"),
+        address,
+        state,
+        handle,
+        serving: tokio::spawn(server),
+        _uploads: uploads,
+    }
 }
 
 impl Node {

@@ -2,7 +2,11 @@
 
 use std::{future::Future, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 
-use annals_adapters::mail::MailFolder;
+use annals_adapters::{
+    files::StoredFiles,
+    mail::MailFolder,
+    net::{HttpClient, OutboundPolicy},
+};
 use annals_api::{
     http::{
         config::{HttpConfig, RateLimitPolicy},
@@ -10,6 +14,7 @@ use annals_api::{
     },
     identity::IdentityDirectory,
     operations::Operations,
+    publishing::{DeskLimits, MediaDesk},
     read_models,
     rights::Rights,
     server::{self, ServerOptions},
@@ -128,7 +133,12 @@ impl House {
 
         let platforms = Platforms::default();
         let operations = Operations::new(bus.clone(), read_models::projector(bus.store().clone()).admin());
+        let files = Arc::new(StoredFiles::in_folder(&self.data.path().join("files")).unwrap());
+        let client = HttpClient::new(OutboundPolicy::default()).unwrap();
+        let uploads = self.data.path().join("uploads");
+        let media = MediaDesk::open(bus.clone(), files, &uploads, client, DeskLimits::default()).unwrap();
         let state = AppState {
+            media,
             bus,
             identity,
             reader,

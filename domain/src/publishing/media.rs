@@ -123,21 +123,15 @@ impl MediaAsset {
         }
         Ok(match command {
             MediaAssetCommand::Store(_) => None,
-            MediaAssetCommand::NoteProcessed { variants, width, height, duration_ms, now } => {
-                (self.processing != Processing::Done).then_some(MediaAssetEvent::Processed {
-                    variants,
-                    width,
-                    height,
-                    duration_ms,
-                    at: now,
-                })
-            }
+            MediaAssetCommand::NoteProcessed { variants, width, height, duration_ms, now } => (self
+                .processing
+                != Processing::Done)
+                .then_some(MediaAssetEvent::Processed { variants, width, height, duration_ms, at: now }),
             MediaAssetCommand::NoteProcessingFailed { reason, now } => (self.processing
                 == Processing::Pending)
                 .then_some(MediaAssetEvent::ProcessingFailed { reason, at: now }),
-            MediaAssetCommand::Attach { post, now } => {
-                (!self.used_by.contains(&post)).then_some(MediaAssetEvent::Attached { post_id: post, at: now })
-            }
+            MediaAssetCommand::Attach { post, now } => (!self.used_by.contains(&post))
+                .then_some(MediaAssetEvent::Attached { post_id: post, at: now }),
             MediaAssetCommand::Detach { post, now } => {
                 self.used_by.contains(&post).then_some(MediaAssetEvent::Detached { post_id: post, at: now })
             }

@@ -2,7 +2,7 @@
 
 use annals_domain::{
     identity::{ApiKey, Organization, Session, User},
-    publishing::{Integration, Post, TagBook},
+    publishing::{Integration, MediaAsset, MediaLibrary, Post, TagBook},
 };
 use annals_eventstore::{EventStore, StreamId};
 use anyhow::Context as _;
@@ -17,6 +17,8 @@ pub(super) async fn second_reading(store: &EventStore, streams: u32) -> anyhow::
     compared += compare::<Organization>(store, streams).await?;
     compared += compare::<ApiKey>(store, streams).await?;
     compared += compare::<Integration>(store, streams).await?;
+    compared += compare::<MediaAsset>(store, streams).await?;
+    compared += compare::<MediaLibrary>(store, streams).await?;
     compared += compare::<Post>(store, streams).await?;
     compared += compare::<TagBook>(store, streams).await?;
     Ok(format!("postgres-es reads {compared} events of the newest streams as we do"))

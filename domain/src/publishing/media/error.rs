@@ -7,6 +7,8 @@ pub enum MediaAssetError {
     NotFound,
     #[error("there is media with this id already")]
     AlreadyStored,
+    #[error("the same file was deleted while it came in; send it again")]
+    DeletedMeanwhile,
     #[error("posts that are not finished show it: {}; take it out of them or delete them first", listed(.0))]
     InUse(Vec<PostId>),
 }
@@ -24,7 +26,7 @@ impl Refusal for MediaAssetError {
     fn kind(&self) -> RefusalKind {
         match self {
             Self::NotFound => RefusalKind::NotFound,
-            Self::AlreadyStored | Self::InUse(_) => RefusalKind::Conflict,
+            Self::AlreadyStored | Self::DeletedMeanwhile | Self::InUse(_) => RefusalKind::Conflict,
         }
     }
 
@@ -32,6 +34,7 @@ impl Refusal for MediaAssetError {
         match self {
             Self::NotFound => "MEDIA_NOT_FOUND",
             Self::AlreadyStored => "MEDIA_ALREADY_STORED",
+            Self::DeletedMeanwhile => "MEDIA_DELETED_MEANWHILE",
             Self::InUse(_) => "MEDIA_IN_USE",
         }
     }

@@ -130,8 +130,7 @@ fn a_library_takes_no_more_than_its_limit() {
     let (first, second) = (MediaId::new(Uuid::from_u128(5)), MediaId::new(Uuid::from_u128(6)));
     let added = |media_id, size_bytes| MediaLibraryEvent::FileAdded { media_id, size_bytes };
     let add = |size_bytes| MediaLibraryCommand::Add { media: second, size_bytes, bytes_max: Some(100) };
-    let library =
-        |events: Vec<MediaLibraryEvent>| TestFramework::<MediaLibrary>::with(()).given(events);
+    let library = |events: Vec<MediaLibraryEvent>| TestFramework::<MediaLibrary>::with(()).given(events);
     library(vec![added(first, 60)]).when(add(40)).then_expect_events(vec![added(second, 40)]);
     library(vec![added(first, 60)]).when(add(41)).then_expect_error(MediaLibraryError::Full {
         size_bytes: 41,

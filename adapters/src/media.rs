@@ -1,0 +1,21 @@
+//! Files that people send: taken in, told apart and looked through before anything is done with them.
+
+mod container;
+mod inspect;
+mod sniff;
+mod spool;
+
+pub use inspect::{Inspector, PixelLimits};
+pub use sniff::{is_named_as, sniff};
+pub use spool::{Spool, SpoolError, Spooled, Spooling};
+
+/// Why a file is not taken, in words that follow "the file".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadFile(pub String);
+
+impl BadFile {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
