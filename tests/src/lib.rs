@@ -5,10 +5,12 @@
 //! newcomer's does. Both can be killed, stopped and started again, and joined by further nodes.
 
 mod client;
+mod object_store;
 mod server;
 
 pub use annals_eventstore::testing::{TestDatabase, free_port};
 pub use client::{Account, Answer, Api, PASSWORD};
+pub use object_store::ObjectStore;
 pub use server::{Server, Settings, program};
 
 pub use reqwest::{Method, StatusCode};
@@ -90,13 +92,19 @@ pub fn kafka_brokers(test: &str) -> Option<String> {
     brokers
 }
 
-/// `s3s-fs`, a real S3 server in one program (`cargo install s3s-fs --features binary`): the one that
-/// `ANNALS_TEST_S3S_FS` names, else the one on the path. Without it the test is skipped with a line that
-/// says so.
+/// `s3s-fs`, a real S3 server in one program, which the test run built: the one that `ANNALS_TEST_S3S_FS`
+/// names, else the one on the path.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
 pub fn s3s_fs(test: &str) -> Option<std::path::PathBuf> {
     let program = std::env::var_os("ANNALS_TEST_S3S_FS").unwrap_or_else(|| "s3s-fs".into());
     let runs = std::process::Command::new(&program).arg("--version").output();
     if !runs.is_ok_and(|output| output.status.success()) {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_S3S_FS is not set: run scripts/test, which builds s3s-fs"
+        );
         skipped(test, "s3s-fs");
         return None;
     }

@@ -65,10 +65,6 @@ impl Inspector {
         // A decoder that panics has met a file that nobody should take.
         done.await.unwrap_or_else(|_| Err(BadFile::new("can't be decoded")))
     }
-
-    pub(super) fn limits(&self) -> PixelLimits {
-        self.limits
-    }
 }
 
 /// The image as it is shown (turned as its camera noted), its first frame.

@@ -128,7 +128,7 @@ impl MediaDesk {
 /// A file of the library.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct MediaView {
+pub(super) struct MediaFileView {
     pub id: Uuid,
     /// What it was called where it came from; none once who uploaded it was forgotten.
     pub name: Option<String>,
@@ -165,7 +165,7 @@ pub(super) struct VariantView {
     pub url: String,
 }
 
-impl MediaView {
+impl MediaFileView {
     fn of(state: &AppState, row: MediaFile) -> Self {
         let id = MediaId::new(row.id);
         let file = row.file.0;
@@ -255,7 +255,7 @@ impl MediaQuery {
 /// The organization's files, the newest first.
 #[utoipa::path(
     get, path = "/media", tag = "media", params(MediaQuery),
-    responses((status = 200, description = "A page of files", body = Success<Vec<MediaView>>)),
+    responses((status = 200, description = "A page of files", body = Success<Vec<MediaFileView>>)),
 )]
 pub(super) async fn list(
     state: web::Data<AppState>,
@@ -265,14 +265,14 @@ pub(super) async fn list(
     let (filter, paging) = (query.filter()?, query.paging()?);
     let reader = state.reader_for::<Media>(&caller).await?;
     let (rows, total) = media::list(reader.pool(), caller.organization_id, &filter, paging).await?;
-    let views: Vec<_> = rows.into_iter().map(|row| MediaView::of(&state, row)).collect();
+    let views: Vec<_> = rows.into_iter().map(|row| MediaFileView::of(&state, row)).collect();
     Answer::ok(views).page(Page::of(total, paging.page, paging.per_page)).respond()
 }
 
 /// A file, with the address of its bytes.
 #[utoipa::path(
     get, path = "/media/{id}", tag = "media", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The file", body = Success<MediaView>)),
+    responses((status = 200, description = "The file", body = Success<MediaFileView>)),
 )]
 pub(super) async fn show(state: web::Data<AppState>, caller: Caller, id: web::Path<MediaId>) -> ApiResult {
     let view = find(&state, &caller, *id).await?;
@@ -280,10 +280,10 @@ pub(super) async fn show(state: web::Data<AppState>, caller: Caller, id: web::Pa
     Answer::ok(view).version(version).respond()
 }
 
-async fn find(state: &AppState, caller: &Caller, id: MediaId) -> Result<MediaView, ApiError> {
+async fn find(state: &AppState, caller: &Caller, id: MediaId) -> Result<MediaFileView, ApiError> {
     let reader = state.reader_for::<Media>(caller).await?;
     let row = media::get(reader.pool(), caller.organization_id, id).await?;
-    row.map(|row| MediaView::of(state, row)).ok_or_else(|| ApiError::not_found("media"))
+    row.map(|row| MediaFileView::of(state, row)).ok_or_else(|| ApiError::not_found("media"))
 }
 
 /// Deletes a file, its variants and their bytes; refused while posts that are not finished show it.

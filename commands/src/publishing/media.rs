@@ -13,7 +13,7 @@ use std::{
 
 use annals_domain::{
     Refusal, RefusalKind,
-    kernel::{MediaId, OrganizationId, UserId},
+    kernel::{MediaId, OrganizationId},
     publishing::{
         MediaAsset, MediaAssetCommand, MediaAssetError, MediaLibrary, MediaLibraryCommand,
         media::{FileName, MediaOrigin, MediaType, NewMedia, StoredFile},

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use annals_tests::{Server, Settings, eventually, kafka_brokers};
+use annals_tests::{ObjectStore, Server, Settings, eventually, kafka_brokers};
 
 use crate::support::{connect, signed, two_organizations};
 
@@ -45,24 +45,19 @@ async fn every_checkpoint_is_appended_to_the_file_and_verifies_from_there() {
 
 #[tokio::test]
 async fn every_checkpoint_is_put_into_a_bucket_and_none_is_written_over() {
-    let Some(store) = ObjectStore::start("every_checkpoint_is_put_into_a_bucket_and_none_is_written_over")
+    let Some(store) =
+        ObjectStore::start("every_checkpoint_is_put_into_a_bucket_and_none_is_written_over", "checkpoints")
     else {
         return;
     };
-    let settings = [
-        ("ANNALS_NOTARY_PUBLISH_URL", "s3://checkpoints/annals"),
-        ("AWS_ENDPOINT_URL", store.url.as_str()),
-        ("AWS_ALLOW_HTTP", "true"),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "annals"),
-        ("AWS_SECRET_ACCESS_KEY", "annals-secret"),
-    ];
-    let settings =
-        settings.iter().fold(Settings::default(), |settings, (name, value)| settings.variable(name, value));
+    let settings = store.variables().iter().fold(
+        Settings::default().variable("ANNALS_NOTARY_PUBLISH_URL", "s3://checkpoints/annals"),
+        |settings, (name, value)| settings.variable(name, value),
+    );
     let server = Server::start_with(settings).await;
     let (ada, _) = two_organizations(&server).await;
     let note = signed(&ada).await;
-    let object = |size: u64| store.folder.path().join(format!("checkpoints/annals/{size:020}.checkpoint"));
+    let object = |size: u64| store.folder().join(format!("checkpoints/annals/{size:020}.checkpoint"));
     let size: u64 = note.lines().nth(1).and_then(|size| size.parse().ok()).expect("a size");
     let there = async |size: u64| std::fs::read_to_string(object(size)).ok();
     let put = eventually("the object is there", Duration::from_secs(30), || there(size)).await;
@@ -74,38 +69,6 @@ async fn every_checkpoint_is_put_into_a_bucket_and_none_is_written_over() {
     let told = async || server.log().contains("is another checkpoint").then_some(());
     eventually("it is told", Duration::from_secs(30), told).await;
     assert_eq!(there(size + 1).await.as_deref(), Some("another past"));
-}
-
-/// A real S3 server: `s3s-fs`, if it is on this machine.
-struct ObjectStore {
-    process: std::process::Child,
-    folder: tempfile::TempDir,
-    url: String,
-}
-
-impl ObjectStore {
-    fn start(test: &str) -> Option<Self> {
-        let program = annals_tests::s3s_fs(test)?;
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::create_dir(folder.path().join("checkpoints")).expect("makes the bucket");
-        let port = annals_tests::free_port();
-        let process = std::process::Command::new(program)
-            .args(["--host", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--access-key", "annals", "--secret-key", "annals-secret"])
-            .arg(folder.path())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("s3s-fs runs");
-        Some(Self { process, folder, url: format!("http://127.0.0.1:{port}") })
-    }
-}
-
-impl Drop for ObjectStore {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
 }
 
 #[tokio::test]

@@ -20,7 +20,6 @@ use annals_domain::{
     publishing::{MediaAsset, media::StoredFile},
 };
 use futures::TryStreamExt;
-use uuid::Uuid;
 
 use super::upload::store_unavailable;
 use crate::{

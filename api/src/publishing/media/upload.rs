@@ -24,7 +24,7 @@ use serde::Deserialize;
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{MediaDesk, MediaView, find};
+use super::{MediaDesk, MediaFileView, find};
 use crate::{
     http::{Answer, ApiError, ApiResult, Body, Caller, FieldError, answer::Success},
     publishing::{failed, input::member},
@@ -63,8 +63,8 @@ pub(crate) struct FromUrlBody {
     post, path = "/media/upload", tag = "media",
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses(
-        (status = 201, description = "The file", body = Success<MediaView>),
-        (status = 200, description = "The organization has these bytes already", body = Success<MediaView>),
+        (status = 201, description = "The file", body = Success<MediaFileView>),
+        (status = 200, description = "The organization has these bytes already", body = Success<MediaFileView>),
         (status = 413, description = "Larger than its kind may be"),
         (status = 415, description = "Not of a type that the library takes"),
     ),
@@ -84,8 +84,8 @@ pub(crate) async fn upload(
 #[utoipa::path(
     post, path = "/media/upload-from-url", tag = "media", request_body = FromUrlBody,
     responses(
-        (status = 201, description = "The file", body = Success<MediaView>),
-        (status = 200, description = "The organization has these bytes already", body = Success<MediaView>),
+        (status = 201, description = "The file", body = Success<MediaFileView>),
+        (status = 200, description = "The organization has these bytes already", body = Success<MediaFileView>),
     ),
 )]
 pub(crate) async fn upload_from_url(

@@ -1,0 +1,6 @@
+//! The media library over HTTP: what comes in, what is refused, what can be read by whom, what goes.
+
+mod files;
+mod library;
+mod refused;
+mod support;

@@ -1,0 +1,52 @@
+//! Files to send, and sending them.
+
+use annals_tests::{Answer, Api, Method};
+
+/// 1200 × 800 pixels.
+pub(crate) const SQUARES: &[u8] = include_bytes!("../../fixtures/squares.png");
+
+const BOUNDARY: &str = "----annals-tests";
+
+/// A PNG that no other test sends: what stands behind its end is no part of the image.
+pub(crate) fn image(mark: &str) -> Vec<u8> {
+    [SQUARES, mark.as_bytes()].concat()
+}
+
+/// A video of nothing: the boxes that one has.
+pub(crate) fn video(mark: &str) -> Vec<u8> {
+    let boxed = |name: &[u8], content: &[u8]| {
+        let size = u32::try_from(content.len() + 8).expect("is small");
+        [&size.to_be_bytes(), name, content].concat()
+    };
+    [boxed(b"ftyp", b"isom\0\0\x02\0isomiso2mp41"), boxed(b"moov", &[0; 64]), boxed(b"mdat", mark.as_bytes())]
+        .concat()
+}
+
+/// One part of a form.
+pub(crate) fn part(field: &str, name: &str, media_type: &str, bytes: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
+         Content-Type: {media_type}\r\n\r\n"
+    );
+    [head.as_bytes(), bytes, b"\r\n"].concat()
+}
+
+pub(crate) async fn send_form(api: &Api, parts: &[Vec<u8>]) -> Answer {
+    let body = [parts.concat(), format!("--{BOUNDARY}--\r\n").into_bytes()].concat();
+    send_raw(api, body).await
+}
+
+pub(crate) async fn send_raw(api: &Api, body: Vec<u8>) -> Answer {
+    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+    Api::send(api.request(Method::POST, "media/upload").header("content-type", kind).body(body)).await
+}
+
+pub(crate) async fn upload(api: &Api, name: &str, media_type: &str, bytes: &[u8]) -> Answer {
+    send_form(api, &[part("file", name, media_type, bytes)]).await
+}
+
+/// The path and query of a file's address, as [`Api::get`] takes it.
+pub(crate) fn path_of(url: &str) -> String {
+    let (_, rest) = url.split_once("://").expect("is a URL");
+    rest[rest.find('/').expect("has a path")..].to_string()
+}
