@@ -148,6 +148,7 @@ fn rich_posts() -> Vec<(String, Value)> {
     .unwrap();
     let edited = PostEvent::Edited { composition };
     vec![("publishing.post.edited.v1.media.json".to_string(), serde_json::to_value(edited).unwrap())]
+}
 
 fn media() -> Vec<MediaAssetEvent> {
     let at = "2026-05-01T09:00:00Z".parse().unwrap();
