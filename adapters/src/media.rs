@@ -4,10 +4,12 @@ mod container;
 mod inspect;
 mod sniff;
 mod spool;
+mod workshop;
 
 pub use inspect::{Inspector, PixelLimits};
 pub use sniff::{is_named_as, sniff};
 pub use spool::{Spool, SpoolError, Spooled, Spooling};
+pub use workshop::ImageWorkshop;
 
 /// Why a file is not taken, in words that follow "the file".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -24,10 +24,14 @@ use annals_commands::{
         clock::{Clock, SystemClock},
         files::Files,
         mail::Mailer,
+        media::Workshop,
         social::Platforms,
     },
     process::ProcessManagers,
-    publishing::{Channels, ClosedOrganizations, MediaFiles, PublishTimer, Publisher},
+    publishing::{
+        Channels, ClosedOrganizations, FinishedPosts, MediaFiles, MediaProcessing, ProcessMedia,
+        PublishTimer, Publisher,
+    },
     restore::ForgottenAgain,
     timers::TimerWorkers,
 };
@@ -194,8 +198,9 @@ impl Node {
         let (workers, reader) = if config.has_role(NodeRole::Workers) {
             let mailer: Arc<dyn Mailer> = Arc::new(MailFolder::new(data.join("mail")));
             let mail = IdentityMail::new(store.clone(), mailer, public_url);
+            let workshop: Arc<dyn Workshop> = Arc::new(media.workshop());
             let (mut workers, reader) =
-                Workers::start(id, &bus, &identity, &platforms, mail, files, clock).await?;
+                Workers::start(id, &bus, &identity, &platforms, mail, (files, workshop), clock).await?;
             workers.auditing = Some(Auditing::start(notary.clone(), &store, config, &workers.stop)?);
             workers.relay = start_relay(&store, config.kafka_settings(), &workers.stop).await;
             (Some(workers), reader)
@@ -293,7 +298,7 @@ impl Workers {
         identity: &Identity,
         platforms: &Platforms,
         mail: IdentityMail,
-        files: Arc<dyn Files>,
+        (files, workshop): (Arc<dyn Files>, Arc<dyn Workshop>),
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<(Self, Reader)> {
         let stop = CancellationToken::new();
@@ -303,14 +308,16 @@ impl Workers {
         let projector = read_models::projector(store.clone()).on_node(node);
         let reader = projector.reader();
         let projector = projector.start(stop.clone()).await.context("the read models can't be run")?;
-        let media_files = MediaFiles::new(bus.clone(), files);
+        let media_files = MediaFiles::new(bus.clone(), Arc::clone(&files));
         tokio::spawn(media_files.clone().sweep_until(stop.clone()));
         let managers = ProcessManagers::new(bus.clone())
             .on_node(node)
             .with(Publisher)
             .with(ClosedOrganizations::new(Channels::new(bus.clone(), platforms.clone())))
             .with(InvitationExpiry)
-            .with(media_files.clone())
+            .with(media_files)
+            .with(MediaProcessing)
+            .with(FinishedPosts::new(bus.clone()))
             .with(mail)
             .start(stop.clone())
             .await
@@ -321,6 +328,7 @@ impl Workers {
             vec![
                 Arc::new(PublishTimer::new(bus.clone(), platforms.clone())),
                 Arc::new(ExpireInvitations::new(identity.clone())),
+                Arc::new(ProcessMedia::new(bus.clone(), files, workshop)),
             ],
         )
         .start(stop.clone());

@@ -4,4 +4,5 @@ pub mod checkpoints;
 pub mod clock;
 pub mod files;
 pub mod mail;
+pub mod media;
 pub mod social;

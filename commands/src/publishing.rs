@@ -13,7 +13,7 @@ pub mod retry;
 
 pub use channels::Channels;
 pub use closing::ClosedOrganizations;
-pub use media::{Media, MediaFiles, MediaLimits};
+pub use media::{FinishedPosts, Media, MediaFiles, MediaLimits, MediaProcessing, ProcessMedia};
 pub use posts::{Member, Posts};
 pub use publish::PublishTimer;
 pub use publisher::Publisher;

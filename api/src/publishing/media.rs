@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc};
 
 use actix_web::web;
 use annals_adapters::{
-    media::{Inspector, PixelLimits, Spool},
+    media::{ImageWorkshop, Inspector, PixelLimits, Spool},
     net::HttpClient,
 };
 use annals_commands::{
@@ -48,6 +48,7 @@ pub struct MediaDesk {
     spool: Spool,
     inspector: Inspector,
     limits: KindLimits,
+    pixels: PixelLimits,
     client: HttpClient,
 }
 
@@ -120,8 +121,14 @@ impl MediaDesk {
             spool: Spool::open(uploads)?,
             inspector: Inspector::new(limits.pixels),
             limits: limits.kinds,
+            pixels: limits.pixels,
             client,
         })
+    }
+
+    /// What makes smaller ones of images on this node.
+    pub fn workshop(&self) -> ImageWorkshop {
+        ImageWorkshop::new(self.spool.clone(), self.pixels)
     }
 }
 

@@ -5,6 +5,8 @@
 //! first the event, then the bytes.
 
 mod files;
+mod processing;
+mod uses;
 
 use std::{
     path::{Path, PathBuf},
@@ -26,6 +28,9 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 pub use files::{MediaFiles, Swept};
+pub use processing::{MediaProcessing, ProcessMedia};
+pub use uses::FinishedPosts;
+pub(super) use uses::attach;
 
 use super::posts::{Member, Whose};
 use crate::{

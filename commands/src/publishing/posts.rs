@@ -13,7 +13,7 @@ use annals_domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{PublishingRefusal, channels::channel_of, reach::usable};
+use super::{PublishingRefusal, channels::channel_of, media::attach, reach::usable};
 use crate::{
     bus::{CommandBus, CommandError, Context, Outcome, Work},
     ports::social::Platforms,
@@ -77,6 +77,7 @@ impl Posts {
                 let (request, platforms) = (Arc::clone(&request), platforms.clone());
                 Box::pin(async move {
                     let (composition, new_tags) = compose(work, &platforms, member, &request).await?;
+                    let shown = composition.clone();
                     let command = PostCommand::Create {
                         organization: member.organization,
                         author: member.user,
@@ -85,6 +86,7 @@ impl Posts {
                         now: work.now(),
                     };
                     work.execute::<Post>(id, command).await?;
+                    attach(work, member.organization, id, &[], &shown).await?;
                     create_tags(work, member.organization, new_tags).await?;
                     work.result(json!({ "id": id }));
                     Ok(id)
@@ -113,11 +115,13 @@ impl Posts {
             .transact(context, "RevisePost", move |work| {
                 let (request, platforms) = (Arc::clone(&request), platforms.clone());
                 Box::pin(async move {
-                    own_post(work, member, id).await?;
+                    let before = own_post(work, member, id).await?.composition().assets();
                     let (composition, new_tags) = compose(work, &platforms, member, &request).await?;
+                    let shown = composition.clone();
                     let plan = request.plan.clone();
                     let command = PostCommand::Revise { composition, plan, now: work.now() };
                     work.execute::<Post>(id, command).await?;
+                    attach(work, member.organization, id, &before, &shown).await?;
                     create_tags(work, member.organization, new_tags).await
                 })
             })

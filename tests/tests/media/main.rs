@@ -4,3 +4,5 @@ mod files;
 mod library;
 mod refused;
 mod support;
+mod used;
+mod variants;
