@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _, SeekFrom},
+    io::{BufReader, Read as _, Seek as _, SeekFrom},
     path::Path,
 };
 
@@ -22,8 +22,10 @@ pub(super) fn check(kind: MediaType, path: &Path) -> Result<(), BadFile> {
         MediaType::Avi | MediaType::Webp => riff(path),
         MediaType::Pdf => pdf(path),
         MediaType::Gif => gif(path),
+        // Its decoder fills up what is missing with grey.
+        MediaType::Jpeg => jpeg(path),
         // Decoded to the last row.
-        MediaType::Png | MediaType::Jpeg => Ok(true),
+        MediaType::Png => Ok(true),
     };
     match looked {
         Ok(true) => Ok(()),
@@ -66,6 +68,36 @@ fn boxes(path: &Path) -> std::io::Result<bool> {
             return Ok(false);
         }
         at += size;
+    }
+    Ok(false)
+}
+
+/// ITU-T T.81, B.1: segments with their size, and coded pixels, up to the end-of-image marker. What stands
+/// behind that (a phone's film of the moment) is no part of the image.
+fn jpeg(path: &Path) -> std::io::Result<bool> {
+    let mut file = BufReader::new(File::open(path)?);
+    let mut byte = || {
+        let mut one = [0];
+        Ok::<_, std::io::Error>((file.read(&mut one)? == 1).then_some(one[0]))
+    };
+    let mut before = 0;
+    while let Some(here) = byte()? {
+        let marker = (before == 0xff).then_some(here);
+        before = here;
+        match marker {
+            Some(0xd9) => return Ok(true),
+            // Coded pixels that look like a marker, restarts, the image's start, filling.
+            None | Some(0x00 | 0x01 | 0xd0..=0xd8 | 0xff) => {}
+            Some(_) => {
+                let (Some(high), Some(low)) = (byte()?, byte()?) else { return Ok(false) };
+                for _ in 2..u16::from_be_bytes([high, low]) {
+                    if byte()?.is_none() {
+                        return Ok(false);
+                    }
+                }
+                before = 0;
+            }
+        }
     }
     Ok(false)
 }
