@@ -46,6 +46,7 @@ pub fn commands(routes: &mut Routes) {
     routes.command(Method::POST, "/posts", Access::Right("post", "create"), posts::create);
     routes.command(Method::PUT, "/posts/{id}", Access::Right("post", "update"), posts::revise);
     routes.command(Method::DELETE, "/posts/{id}", Access::Right("post", "delete"), posts::delete);
+    routes.command(Method::POST, "/posts/{id}/comments", Access::Right("post", "update"), posts::comment);
     routes.command(Method::POST, "/posts/{id}/retry", Access::Right("post", "publish"), retry::retry);
     routes.command(Method::POST, "/public/integrations/post", Access::Right("post", "create"), posts::create);
     routes.command(Method::POST, "/posts/tags", Access::Right("tag", "create"), tags::create);
@@ -94,6 +95,7 @@ pub fn queries(routes: &mut Routes) {
         posts::create,
         posts::revise,
         posts::delete,
+        posts::comment,
         posts::list,
         posts::of_channel,
         posts::show,

@@ -161,7 +161,7 @@ mod tests {
     async fn publish(handle: PublishHandle) -> Published {
         let channel =
             ChannelAccess { id: handle.channel, name: "Feed".to_string(), credentials: json!({}), url: None };
-        let post = OutgoingPost { parts: vec!["hello".to_string()], at: Utc::now() };
+        let post = OutgoingPost { parts: vec!["hello".to_string()], standing: Vec::new(), at: Utc::now() };
         feed().publish(&channel, handle, &post).await.expect("a feed takes everything")
     }
 

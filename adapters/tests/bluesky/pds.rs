@@ -131,6 +131,7 @@ pub(crate) fn handle(channel: &ChannelAccess) -> PublishHandle {
 pub(crate) fn post(parts: &[&str]) -> OutgoingPost {
     OutgoingPost {
         parts: parts.iter().map(|part| (*part).to_string()).collect(),
+        standing: Vec::new(),
         at: "2026-03-02T09:00:00Z".parse().unwrap(),
     }
 }

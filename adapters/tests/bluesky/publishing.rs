@@ -45,6 +45,28 @@ async fn a_post_stands_with_its_facets() {
 }
 
 #[tokio::test]
+async fn parts_that_are_published_one_by_one_make_the_same_thread() {
+    let Some(pds) = pds() else { return };
+    let account = pds.account().await;
+    let channel = channel(&pds.url, &account).await;
+    let (handle, whole) = (handle(&channel), post(&["one", "two", "three"]));
+    let mut thread = post(&[]);
+    for text in &whole.parts {
+        thread.parts.push(text.clone());
+        assert_eq!(bluesky().find(&channel, handle, &thread).await.unwrap(), Lookup::NotFound, "{text}");
+        let published = bluesky().publish(&channel, handle, &thread).await.unwrap();
+        assert_eq!(bluesky().publish(&channel, handle, &thread).await.unwrap(), published, "{text}");
+        let found = bluesky().find(&channel, handle, &thread).await.unwrap();
+        assert_eq!(found, Lookup::Found(published.clone()), "{text}");
+        thread.standing.push(published);
+    }
+    let one_by_one = pds.posts(&account.did).await;
+    assert_eq!(one_by_one.len(), 3);
+    bluesky().publish(&channel, handle, &whole).await.unwrap();
+    assert_eq!(pds.posts(&account.did).await, one_by_one, "as a whole it is the same");
+}
+
+#[tokio::test]
 async fn a_thread_hangs_together_and_stands_once_however_often_it_is_published() {
     let Some(pds) = pds() else { return };
     let account = pds.account().await;

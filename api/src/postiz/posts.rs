@@ -20,7 +20,7 @@ use crate::{
     publishing::{
         failed,
         input::{PostBody, PostType, TargetBody, member},
-        parts::{StringOr, bodies},
+        parts::{self, StringOr, bodies},
         posts::{commands, find, get},
         times::{self, End},
         views::{DeliveryView, PostView},
@@ -147,7 +147,7 @@ impl PostsBody {
             return Err(ApiError::field("posts", "must have at least one entry, with at least one value"));
         };
         let content = first.content.clone();
-        let thread: Vec<&str> = comments(&self.posts[0]).collect();
+        let thread: Vec<(&str, u64)> = comments(&self.posts[0]).collect();
         let mut integrations = Vec::with_capacity(self.posts.len());
         for (nth, entry) in self.posts.iter().enumerate() {
             let fault =
@@ -158,15 +158,12 @@ impl PostsBody {
             if let Some(part) = entry.value.iter().position(|part| !part.image.is_empty()) {
                 return Err(fault(&format!("[{part}].image"), "is not supported yet: only text"));
             }
-            if let Some(part) = entry.value.iter().position(|part| part.delay > 0) {
-                return Err(fault(
-                    &format!("[{part}].delay"),
-                    "is not supported yet: comments follow at once",
-                ));
+            if own.delay > 0 {
+                return Err(fault("[0].delay", "must be 0: nothing comes before the first part"));
             }
             let content = (own.content != content).then(|| own.content.clone());
             let is_common = comments(entry).eq(thread.iter().copied());
-            let own_thread = (!is_common).then(|| comments(entry).map(StringOr::from).collect());
+            let own_thread = (!is_common).then(|| comments(entry).map(part).collect());
             let id = entry.integration.id;
             integrations.push(TargetBody { id, content, media: None, thread: own_thread });
         }
@@ -176,15 +173,21 @@ impl PostsBody {
             Kind::Now => (PostType::Now, None),
             Kind::Schedule | Kind::Update => (PostType::Schedule, date),
         };
-        let thread = thread.into_iter().map(StringOr::from).collect();
+        let thread = thread.into_iter().map(part).collect();
         let tags = self.tags.into_iter().map(|tag| tag.value).collect();
         let (media, timezone) = (Vec::new(), None);
         Ok(PostBody { content, media, thread, integrations, kind, scheduled_at, timezone, tags })
     }
 }
 
-fn comments(entry: &EntryBody) -> impl Iterator<Item = &str> {
-    entry.value.iter().skip(1).map(|part| part.content.as_str())
+/// What follows the first part, and how many minutes after the one before.
+fn comments(entry: &EntryBody) -> impl Iterator<Item = (&str, u64)> {
+    entry.value.iter().skip(1).map(|part| (part.content.as_str(), part.delay))
+}
+
+fn part((content, delay): (&str, u64)) -> StringOr<parts::PartBody> {
+    let delay_seconds = delay.saturating_mul(60);
+    StringOr(parts::PartBody { content: content.to_string(), media: Vec::new(), delay_seconds })
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -454,13 +457,16 @@ mod tests {
         let text = format!(
             r#"{{"type": "schedule", "date": "2026-12-01T09:00:00Z", "shortLink": false, "tags": [{{"value": "launch", "label": "Launch"}}],
                 "posts": [{{"integration": {{"id": "{POST}"}}, "value": [{{"content": "a"}}, {{"content": "then"}}], "settings": {{}}}},
-                          {{"integration": {{"id": "{CHANNEL}"}}, "value": [{{"content": "b"}}, {{"content": "then"}}]}}]}}"#
+                          {{"integration": {{"id": "{CHANNEL}"}}, "value": [{{"content": "b"}}, {{"content": "then", "delay": 5}}]}}]}}"#
         );
         let post = body(&text).request().expect("is a post");
         let thread: Vec<_> = post.thread.iter().map(|part| part.0.content.as_str()).collect();
         assert_eq!((post.content.as_str(), thread), ("a", vec!["then"]));
         let own: Vec<_> = post.integrations.iter().map(|target| target.content.as_deref()).collect();
         assert_eq!(own, [None, Some("b")]);
+        assert!(post.integrations[0].thread.is_none());
+        let own_thread = post.integrations[1].thread.as_deref().expect("its delay is its own");
+        assert_eq!((own_thread[0].0.content.as_str(), own_thread[0].0.delay_seconds), ("then", 300));
         assert_eq!(
             (post.kind, post.tags.as_slice()),
             (PostType::Schedule, ["launch".to_string()].as_slice())
@@ -479,8 +485,8 @@ mod tests {
         assert_eq!(fault(&entry(r#"{"content": "a"}"#)), None);
         let with_image = entry(r#"{"content": "a", "image": [{"id": "1"}]}"#);
         assert_eq!(fault(&with_image).as_deref(), Some("posts[0].value[0].image"));
-        let late = entry(r#"{"content": "a"}, {"content": "b", "delay": 5}"#);
-        assert_eq!(fault(&late).as_deref(), Some("posts[0].value[1].delay"));
+        let late = entry(r#"{"content": "a", "delay": 5}"#);
+        assert_eq!(fault(&late).as_deref(), Some("posts[0].value[0].delay"));
         let others =
             format!("{}, {}", entry(r#"{"content": "a"}"#), entry(r#"{"content": "a"}, {"content": "b"}"#));
         assert_eq!(fault(&others), None, "each channel may have comments of its own");

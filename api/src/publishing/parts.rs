@@ -49,19 +49,22 @@ pub(crate) struct PartBody {
     #[serde(default)]
     #[schema(value_type = Vec<MediaEntry>)]
     pub media: Vec<StringOr<MediaBody>>,
+    /// Seconds after the part before it is published, at most a week; 0: at once.
+    #[serde(default)]
+    pub delay_seconds: u64,
 }
 
 impl TryFrom<&str> for PartBody {
     type Error = &'static str;
 
     fn try_from(text: &str) -> Result<Self, Self::Error> {
-        Ok(Self { content: text.to_string(), media: Vec::new() })
+        Ok(Self { content: text.to_string(), media: Vec::new(), delay_seconds: 0 })
     }
 }
 
 impl From<PartBody> for PartDraft {
     fn from(body: PartBody) -> Self {
-        Self { content: body.content, media: drafts(body.media), delay_seconds: 0 }
+        Self { content: body.content, media: drafts(body.media), delay_seconds: body.delay_seconds }
     }
 }
 
@@ -73,13 +76,8 @@ impl From<MediaView> for StringOr<MediaBody> {
 
 impl From<PartView> for StringOr<PartBody> {
     fn from(view: PartView) -> Self {
-        Self(PartBody { content: view.content, media: bodies(view.media) })
-    }
-}
-
-impl From<&str> for StringOr<PartBody> {
-    fn from(text: &str) -> Self {
-        Self(PartBody { content: text.to_string(), media: Vec::new() })
+        let PartView { content, media, delay_seconds } = view;
+        Self(PartBody { content, media: bodies(media), delay_seconds: u64::from(delay_seconds) })
     }
 }
 

@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::{
     failed,
     input::{PostBody, member},
+    parts::PartBody,
     times::{self, End},
     views::{ChannelName, Names, PostView},
 };
@@ -105,6 +106,23 @@ pub(super) async fn revise(
     let outcome =
         commands(&state).revise(&caller.context, member(&caller), *id, request).await.map_err(failed)?;
     written(&state, &caller, *id, Answer::ok, outcome.receipt.position).await
+}
+
+/// Adds a reply to the end of a draft's or scheduled post's thread. It is published on every channel,
+/// `delaySeconds` after the part before it.
+#[utoipa::path(
+    post, path = "/posts/{id}/comments", tag = "posts", request_body = PartBody, params(("id" = Uuid, Path)),
+    responses((status = 201, description = "The post", body = Success<PostView>)),
+)]
+pub(super) async fn comment(
+    state: web::Data<AppState>,
+    caller: Caller,
+    id: web::Path<PostId>,
+    Body(body): Body<PartBody>,
+) -> ApiResult {
+    let outcome = commands(&state).reply(&caller.context, member(&caller), *id, body.into()).await;
+    let position = outcome.map_err(failed)?.receipt.position;
+    written(&state, &caller, *id, Answer::created, position).await
 }
 
 /// Deletes a draft, cancels a scheduled post, takes anything else off the lists.

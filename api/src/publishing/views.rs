@@ -7,7 +7,7 @@ use annals_domain::{
     kernel::{IntegrationId, OrganizationId, PostId, TagId},
     publishing::{
         Integration, Post, TagBook,
-        post::{Delivery, DeliveryState, MediaReference, Part, Target},
+        post::{Delivery, DeliveryState, MediaReference, Part, Standing, Target},
     },
 };
 use annals_projections::publishing::{channels::Channel, tags::Tag};
@@ -64,6 +64,9 @@ pub(crate) struct DeliveryView {
     pub due_at: Option<DateTime<Utc>>,
     /// When it reached its status.
     pub at: Option<DateTime<Utc>>,
+    /// The parts of a thread that are published, also if a later one failed or is not due yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub published_parts: Vec<StandingView>,
     /// The platform's id of the post.
     pub remote_id: Option<String>,
     pub url: Option<String>,
@@ -93,11 +96,32 @@ impl From<&MediaReference> for MediaView {
 pub(crate) struct PartView {
     pub content: String,
     pub media: Vec<MediaView>,
+    /// After the part before it is published.
+    pub delay_seconds: u32,
+}
+
+/// A part that stands on the platform.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StandingView {
+    /// From 0.
+    pub part: usize,
+    pub remote_id: String,
+    pub url: Option<String>,
+    pub at: DateTime<Utc>,
 }
 
 impl From<&Part> for PartView {
     fn from(part: &Part) -> Self {
-        Self { content: part.text.as_str().to_string(), media: views(&part.media) }
+        let (content, delay_seconds) = (part.text.as_str().to_string(), part.delay_seconds);
+        Self { content, media: views(&part.media), delay_seconds }
+    }
+}
+
+impl From<(usize, &Standing)> for StandingView {
+    fn from((part, standing): (usize, &Standing)) -> Self {
+        let Standing { remote_id, url, at } = standing.clone();
+        Self { part, remote_id, url, at }
     }
 }
 
@@ -275,11 +299,19 @@ impl DeliveryView {
             attempts: delivery.map_or(0, |delivery| delivery.attempts),
             due_at: delivery.map(|delivery| delivery.due_at),
             at: None,
+            published_parts: Vec::new(),
             remote_id: None,
             url: None,
             reason: None,
             what_to_do: None,
         };
+        let standing = delivery.map(|delivery| delivery.standing.as_slice()).unwrap_or_default();
+        if let Some(first) = standing.first() {
+            (view.remote_id, view.url) = (Some(first.remote_id.clone()), first.url.clone());
+        }
+        if standing.len() > 1 || (!standing.is_empty() && view.status != "published") {
+            view.published_parts = standing.iter().enumerate().map(StandingView::from).collect();
+        }
         match delivery.map(|delivery| delivery.state.clone()) {
             None | Some(DeliveryState::Cancelled) => {}
             Some(DeliveryState::Scheduled { last_reason }) => view.reason = last_reason,

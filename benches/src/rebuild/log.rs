@@ -161,8 +161,14 @@ impl Agency {
             let attempt_id = AttemptId::new(Uuid::now_v7());
             post.attempts.push(attempt_id);
             let at = self.now;
-            let attempted =
-                PostEvent::PublishAttempted { channel, attempt_id, attempt: 1, occurrence: 0, at };
+            let attempted = PostEvent::PublishAttempted {
+                channel,
+                attempt_id,
+                attempt: 1,
+                occurrence: 0,
+                part: None,
+                at,
+            };
             first.push(worker(
                 post.author,
                 "BeginAttempt",
@@ -181,6 +187,8 @@ impl Agency {
                     attempt_id,
                     remote_id: format!("at://did:plc:{}/app.bsky.feed.post/{}", channel, attempt_id),
                     url: Some(format!("https://bsky.example/profile/{channel}/post/{attempt_id}")),
+                    part: None,
+                    next_at: None,
                     at,
                 }
             };

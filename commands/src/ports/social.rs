@@ -107,8 +107,11 @@ pub struct ConnectedAccount {
 /// What is published: the post, and the replies that make it a thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingPost {
-    /// At least one.
+    /// What shall stand, from the first part on: at least one.
     pub parts: Vec<String>,
+    /// Those of `parts` that stand already, the first first. What follows them is published, each as an
+    /// answer to the one before.
+    pub standing: Vec<Published>,
     /// The time that the post bears, the same in every attempt.
     pub at: DateTime<Utc>,
 }
@@ -116,7 +119,7 @@ pub struct OutgoingPost {
 /// Where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// The platform's id of the first part (an AT URI on Bluesky).
+    /// The platform's id of the first part that was published (an AT URI on Bluesky).
     pub remote_id: String,
     pub url: Option<String>,
 }
@@ -212,7 +215,7 @@ pub trait SocialProvider: Send + Sync {
     /// What is wrong with a post for this platform; asked when it is scheduled. No I/O.
     fn check(&self, parts: &[String]) -> Vec<ContentProblem>;
 
-    /// Publishes under the handle. A second call with the same handle must not double where
+    /// Publishes what does not stand yet, under the handle and the part's number. A second call with the same handle must not double where
     /// [`IdempotencyKind::ByHandle`] is promised.
     async fn publish(
         &self,
@@ -221,7 +224,7 @@ pub trait SocialProvider: Send + Sync {
         post: &OutgoingPost,
     ) -> Result<Published, ProviderError>;
 
-    /// Whether the handle was published: asked before an unknown outcome is tried again.
+    /// Whether what does not stand yet was published under the handle: asked before an unknown outcome is tried again.
     async fn find(
         &self,
         channel: &ChannelAccess,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use annals_domain::{
     kernel::{OrganizationId, PostId, TagId, UserId},
     publishing::{
-        Invalid, InvalidField, Post, PostCommand, PostError, TagBook, TagBookCommand,
-        post::{Composition, Draft, Plan, TAGS_MAX},
+        Invalid, InvalidField, Post, PostCommand, PostError, PostStatus, TagBook, TagBookCommand,
+        post::{Composition, Draft, PartDraft, Plan, TAGS_MAX},
         tags::{Color, Tag, TagName},
     },
 };
@@ -128,6 +128,35 @@ impl Posts {
             .await
     }
 
+    /// One more part at the end of the thread of a draft or scheduled post.
+    ///
+    /// # Errors
+    /// [`Invalid`] with every field at fault, [`PostError`], [`PublishingRefusal::NotYours`], or the bus's own.
+    pub async fn reply(
+        &self,
+        context: &Context,
+        member: Member,
+        id: PostId,
+        reply: PartDraft,
+    ) -> Result<Outcome<()>, CommandError> {
+        let reply = reply.parse().map_err(CommandError::refused)?;
+        let platforms = self.platforms.clone();
+        self.bus
+            .transact(context, "ReplyToPost", move |work| {
+                let (reply, platforms) = (reply.clone(), platforms.clone());
+                Box::pin(async move {
+                    own_post(work, member, id).await?;
+                    work.execute::<Post>(id, PostCommand::Reply { reply }).await?;
+                    let post = work.load::<Post>(id).await?;
+                    if post.status() == PostStatus::Draft {
+                        return Ok(());
+                    }
+                    check_channels(work, &platforms, member, post.composition(), Checks::ToPublish).await
+                })
+            })
+            .await
+    }
+
     /// Deletes a draft, cancels what is scheduled, takes the rest off the lists.
     ///
     /// # Errors
@@ -200,15 +229,33 @@ async fn compose(
     let (tags, new_tags) = resolve_tags(work, member.organization, &request.tags).await?;
     let draft = Draft { tags, ..request.draft.clone() };
     let composition = Composition::parse(&draft).map_err(CommandError::refused)?;
+    let checks = match request.plan {
+        Plan::Publish(_) => Checks::ToPublish,
+        Plan::Draft(_) => Checks::ToKeep,
+    };
+    check_channels(work, platforms, member, &composition, checks).await?;
+    Ok((composition, new_tags))
+}
+
+/// What a post has to be good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checks {
+    ToKeep,
+    ToPublish,
+}
+
+async fn check_channels(
+    work: &mut Work,
+    platforms: &Platforms,
+    member: Member,
+    composition: &Composition,
+    checks: Checks,
+) -> Result<(), CommandError> {
     let mut problems = Vec::new();
     for index in 0..composition.targets().len() {
-        check_channel(work, platforms, member, request, (&composition, index), &mut problems).await?;
+        check_channel(work, platforms, member, checks, (composition, index), &mut problems).await?;
     }
-    if problems.is_empty() {
-        Ok((composition, new_tags))
-    } else {
-        Err(CommandError::refused(Invalid(problems)))
-    }
+    if problems.is_empty() { Ok(()) } else { Err(CommandError::refused(Invalid(problems))) }
 }
 
 /// Whether a channel is there and, for what is to be published, takes the text.
@@ -216,7 +263,7 @@ async fn check_channel(
     work: &mut Work,
     platforms: &Platforms,
     member: Member,
-    request: &PostRequest,
+    checks: Checks,
     (composition, index): (&Composition, usize),
     problems: &mut Vec<InvalidField>,
 ) -> Result<(), CommandError> {
@@ -230,7 +277,7 @@ async fn check_channel(
         }
         Err(error) => return Err(error),
     };
-    if !matches!(request.plan, Plan::Publish(_)) {
+    if checks == Checks::ToKeep {
         return Ok(());
     }
     if let Err(failure) = usable(&channel) {

@@ -265,10 +265,7 @@ impl Fire<'_> {
         tracing::info!(post.id = %self.due.post, channel.id = %self.due.channel, platform, outcome,
             duration_ms = started.elapsed().as_millis(), "a post was sent to its platform");
         match answered {
-            Ok(published) => {
-                self.record_published(attempt_id, published).await?;
-                Ok(Step::End(Fired::Done))
-            }
+            Ok(published) => self.record_published(attempt_id, published).await,
             Err(error) if error.class == FailureClass::OutcomeUnknown => {
                 self.record_unknown(attempt_id, error.message).await?;
                 // The platform may still be at it: ask in a moment, not at once.
@@ -293,10 +290,7 @@ impl Fire<'_> {
         };
         let by_handle = reached.provider.info().idempotency == IdempotencyKind::ByHandle;
         match self.handler.reach.find(&self.context(None), reached, &errand).await {
-            Ok(Lookup::Found(published)) => {
-                self.record_published(attempt_id, published).await?;
-                Ok(Step::End(Fired::Done))
-            }
+            Ok(Lookup::Found(published)) => self.record_published(attempt_id, published).await,
             Ok(Lookup::NotFound) if by_handle => self.repeat(post).await,
             Ok(Lookup::NotFound | Lookup::CannotTell) => Ok(Step::End(Fired::Done)),
             Err(error) => match error.class {
@@ -330,15 +324,24 @@ impl Fire<'_> {
         }
     }
 
+    /// Of a thread, the next part follows: at once as another call of the timer, so that each has
+    /// its own time to answer.
     async fn record_published(
         &self,
         attempt_id: AttemptId,
         published: Published,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Step, CommandError> {
         let Published { remote_id, url } = published;
         let (channel, at) = (self.due.channel, self.now());
         let command = PostCommand::RecordPublished { channel, attempt_id, remote_id, url, at };
-        self.record("RecordPublished", command, None).await
+        self.record("RecordPublished", command, None).await?;
+        let (post, _) = self.look().await?;
+        let next = post
+            .deliveries()
+            .get(&channel)
+            .filter(|delivery| matches!(delivery.state, DeliveryState::Scheduled { .. }))
+            .map(|delivery| delivery.due_at);
+        Ok(Step::End(next.map_or(Fired::Done, |due_at| Fired::Later { due_at })))
     }
 
     async fn record_unknown(&self, attempt_id: AttemptId, reason: String) -> Result<(), CommandError> {

@@ -72,6 +72,9 @@ impl ProcessManager for Publisher {
             PostEvent::Unscheduled { channels } | PostEvent::Cancelled { channels, .. } => {
                 remove(tx, post, &channels).await?;
             }
+            PostEvent::Published { channel, next_at: Some(next_at), .. } => {
+                set(tx, event, post, &[channel], next_at).await?;
+            }
             PostEvent::Published { channel, .. } | PostEvent::PublishFailed { channel, .. } => {
                 remove(tx, post, &[channel]).await?;
             }

@@ -74,13 +74,21 @@ pub(super) fn usable(channel: &Integration) -> Result<&Value, Failure> {
     }
 }
 
-/// What is sent to a channel, and under which handle. `None` if the post does not go there.
+/// What is sent to a channel, and under which handle: of a thread, the next part, with those that stand.
+/// `None` if the post does not go there.
 pub(super) fn errand(id: PostId, post: &Post, channel: IntegrationId) -> Option<Errand> {
     let parts = post.composition().parts_for(channel)?;
-    let parts = parts.into_iter().map(|part| part.text.into_string()).collect();
+    let standing: Vec<_> = post
+        .deliveries()
+        .get(&channel)?
+        .standing
+        .iter()
+        .map(|part| Published { remote_id: part.remote_id.clone(), url: part.url.clone() })
+        .collect();
+    let parts = parts.into_iter().take(standing.len() + 1).map(|part| part.text.into_string()).collect();
     let at = post.schedule()?.at;
     let handle = PublishHandle { post: id, channel, occurrence: 0 };
-    Some(Errand { handle, outgoing: OutgoingPost { parts, at } })
+    Some(Errand { handle, outgoing: OutgoingPost { parts, standing, at } })
 }
 
 impl Reach {

@@ -57,8 +57,8 @@ pub(crate) enum Next {
 pub(crate) struct Platform {
     info: PlatformInfo,
     pub(crate) script: Mutex<VecDeque<Next>>,
-    /// What stands there, by handle: more than one text is a doubled post.
-    pub(crate) stands: Mutex<HashMap<PublishHandle, Vec<Vec<String>>>>,
+    /// What stands there, by handle and part: more than one text is a doubled part.
+    pub(crate) stands: Mutex<HashMap<(PublishHandle, usize), Vec<String>>>,
     pub(crate) calls: Mutex<u32>,
     /// Which account answers a sign-in.
     pub(crate) account: Mutex<String>,
@@ -104,16 +104,27 @@ impl Platform {
 
     fn act(&self, handle: PublishHandle, post: &OutgoingPost) -> Published {
         let mut stands = self.stands.lock();
-        let there = stands.entry(handle).or_default();
+        let part = post.standing.len();
+        assert_eq!(post.parts.len(), part + 1, "one part at a time");
+        let there = stands.entry((handle, part)).or_default();
         if there.is_empty() || self.info.idempotency != IdempotencyKind::ByHandle {
-            there.push(post.parts.clone());
+            there.push(post.parts[part].clone());
         }
-        published(handle)
+        published(handle, part)
+    }
+
+    /// The texts of a post on a channel, part by part.
+    pub(crate) fn texts(&self, post: PostId, channel: IntegrationId) -> Vec<String> {
+        let stands = self.stands.lock();
+        let mut parts: Vec<_> =
+            stands.iter().filter(|((at, _), _)| (at.post, at.channel) == (post, channel)).collect();
+        parts.sort_by_key(|((_, part), _)| *part);
+        parts.into_iter().flat_map(|(_, texts)| texts.clone()).collect()
     }
 }
 
-fn published(handle: PublishHandle) -> Published {
-    Published { remote_id: format!("stage:{}:{}", handle.post, handle.channel), url: None }
+fn published(handle: PublishHandle, part: usize) -> Published {
+    Published { remote_id: format!("stage:{}:{}:{part}", handle.post, handle.channel), url: None }
 }
 
 #[async_trait]
@@ -177,11 +188,12 @@ impl SocialProvider for Platform {
         &self,
         _: &ChannelAccess,
         handle: PublishHandle,
-        _: &OutgoingPost,
+        post: &OutgoingPost,
     ) -> Result<Lookup, ProviderError> {
-        Ok(match self.stands.lock().contains_key(&handle) {
+        let part = post.standing.len();
+        Ok(match self.stands.lock().contains_key(&(handle, part)) {
             _ if !self.searchable => Lookup::CannotTell,
-            true => Lookup::Found(published(handle)),
+            true => Lookup::Found(published(handle, part)),
             false => Lookup::NotFound,
         })
     }

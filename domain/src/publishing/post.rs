@@ -23,7 +23,7 @@ pub use command::{Due, Plan, PostCommand};
 pub use content::{
     CHANNELS_MAX, Composition, Draft, MediaDraft, PartDraft, TAGS_MAX, THREAD_PARTS_MAX, Target, TargetDraft,
 };
-pub use delivery::{ATTEMPTS_MAX, Delivery, DeliveryState, Failure, FailureClass};
+pub use delivery::{ATTEMPTS_MAX, Delivery, DeliveryState, Failure, FailureClass, Standing};
 pub use error::PostError;
 pub use event::{PostEvent, RetryBasis};
 pub use part::{AltText, DELAY_MAX, MEDIA_MAX, MediaReference, Part, PostText};
@@ -50,7 +50,7 @@ pub enum PostStatus {
     Publishing,
     /// On all its channels.
     Published,
-    /// On some of its channels.
+    /// On some of its channels, or with some parts of its thread.
     PartlyPublished,
     /// Known to be on none of its channels; one with an unknown outcome says so itself.
     Failed,
@@ -143,7 +143,7 @@ impl Post {
         let cancelled = count(|s| matches!(s, DeliveryState::Cancelled));
         let open = count(|s| matches!(s, DeliveryState::Scheduled { .. } | DeliveryState::Publishing { .. }));
         let all = self.deliveries.len();
-        if cancelled == all {
+        if cancelled == all && !self.stands() {
             PostStatus::Cancelled
         } else if self.deliveries.values().all(Delivery::is_untouched) {
             PostStatus::Scheduled
@@ -151,11 +151,16 @@ impl Post {
             PostStatus::Publishing
         } else if published == all {
             PostStatus::Published
-        } else if published > 0 {
+        } else if self.stands() {
             PostStatus::PartlyPublished
         } else {
             PostStatus::Failed
         }
+    }
+
+    /// Whether any part of it stands on any platform.
+    fn stands(&self) -> bool {
+        self.deliveries.values().any(|delivery| !delivery.standing.is_empty())
     }
 
     fn delivery(&self, channel: IntegrationId) -> Result<&Delivery, PostError> {
@@ -235,9 +240,12 @@ impl Aggregate for Post {
                     delivery.begin(attempt_id, attempt, at);
                 }
             }
-            PostEvent::Published { channel, remote_id, url, at, .. } => {
-                if let Some(delivery) = self.open_delivery(channel) {
-                    delivery.state = DeliveryState::Published { remote_id, url, at };
+            PostEvent::Published { channel, remote_id, url, part, next_at, at, .. } => {
+                let is_next = |delivery: &&mut Delivery| {
+                    part.is_none_or(|part| part as usize == delivery.standing.len())
+                };
+                if let Some(delivery) = self.open_delivery(channel).filter(is_next) {
+                    delivery.stand(Standing { remote_id, url, at }, next_at);
                 }
             }
             PostEvent::PublishDeferred { channel, attempt_id, reason, .. } => {

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -108,12 +109,14 @@ fn posts() -> Vec<PostEvent> {
         PostEvent::Cancelled { channels, at },
         PostEvent::Deleted { at },
         PostEvent::Archived { at },
-        PostEvent::PublishAttempted { channel, attempt_id, attempt: 1, occurrence: 0, at },
+        PostEvent::PublishAttempted { channel, attempt_id, attempt: 1, occurrence: 0, part: None, at },
         PostEvent::Published {
             channel,
             attempt_id,
             remote_id: "at://did:plc:ada/app.bsky.feed.post/3k".to_string(),
             url: Some("https://bsky.example/profile/ada.test/post/3k".to_string()),
+            part: None,
+            next_at: None,
             at,
         },
         PostEvent::PublishDeferred { channel, attempt_id, reason: "busy".to_string(), at },
@@ -147,7 +150,26 @@ fn rich_posts() -> Vec<(String, Value)> {
     })
     .unwrap();
     let edited = PostEvent::Edited { composition };
-    vec![("publishing.post.edited.v1.media.json".to_string(), serde_json::to_value(edited).unwrap())]
+    let at: DateTime<Utc> = "2026-05-01T09:00:00Z".parse().unwrap();
+    let (channel, attempt_id) = (id::<IntegrationId>(1), id::<AttemptId>(5));
+    let attempted =
+        PostEvent::PublishAttempted { channel, attempt_id, attempt: 1, occurrence: 0, part: Some(1), at };
+    let published = PostEvent::Published {
+        channel,
+        attempt_id,
+        remote_id: "at://did:plc:ada/app.bsky.feed.post/3k".to_string(),
+        url: None,
+        part: Some(1),
+        next_at: Some(at + TimeDelta::seconds(90)),
+        at,
+    };
+    [
+        ("publishing.post.edited.v1.media.json", edited),
+        ("publishing.post.publish_attempted.v1.part.json", attempted),
+        ("publishing.post.published.v1.part.json", published),
+    ]
+    .map(|(name, event)| (name.to_string(), serde_json::to_value(event).unwrap()))
+    .into()
 }
 
 fn media() -> Vec<MediaAssetEvent> {

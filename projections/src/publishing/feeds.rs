@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use annals_domain::{
     kernel::{IntegrationId, OrganizationId, TagId},
-    publishing::{Post, post::DeliveryState},
+    publishing::{
+        Post,
+        post::{Delivery, DeliveryState, Part, Standing},
+    },
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
@@ -66,8 +69,8 @@ pub async fn get(pool: &PgPool, id: IntegrationId, items: Items) -> Result<Optio
         Items::One(remote_id) => Some(remote_id),
     };
     let rows: Vec<(Json<Post>,)> = sqlx::query_as(
-        "SELECT p.state FROM read.deliveries_v2 d JOIN read.posts_v2 p ON p.id = d.post_id
-         WHERE d.channel_id = $1 AND d.state = 'published' AND ($2::text IS NULL OR d.remote_id = $2)
+        "SELECT p.state FROM read.deliveries_v3 d JOIN read.posts_v3 p ON p.id = d.post_id
+         WHERE d.channel_id = $1 AND d.remote_id IS NOT NULL AND ($2::text IS NULL OR d.remote_id = $2)
          ORDER BY d.at DESC, d.post_id LIMIT $3",
     )
     .bind(id.uuid())
@@ -82,13 +85,22 @@ pub async fn get(pool: &PgPool, id: IntegrationId, items: Items) -> Result<Optio
 
 fn item(channel: IntegrationId, post: &Post, tags: &BTreeMap<TagId, Tag>) -> Option<FeedItem> {
     let delivery = post.deliveries().get(&channel)?;
-    let DeliveryState::Published { remote_id, url, at } = &delivery.state else { return None };
+    let Standing { remote_id, url, at } = delivery.standing.first()?;
     let composition = post.composition();
     Some(FeedItem {
         remote_id: remote_id.clone(),
         url: url.clone(),
-        parts: composition.parts_for(channel)?.into_iter().map(|part| part.text.into_string()).collect(),
+        parts: standing(composition.parts_for(channel)?, delivery),
         tags: composition.tags().iter().filter_map(|id| Some(tags.get(id)?.name.clone())).collect(),
         published_at: *at,
     })
+}
+
+/// The texts of a thread's parts that stand; all of what was published whole.
+fn standing(parts: Vec<Part>, delivery: &Delivery) -> Vec<String> {
+    let count = match delivery.state {
+        DeliveryState::Published { .. } => parts.len(),
+        _ => delivery.standing.len(),
+    };
+    parts.into_iter().take(count).map(|part| part.text.into_string()).collect()
 }

@@ -24,7 +24,7 @@ pub struct Posts;
 #[async_trait]
 impl Projection for Posts {
     const NAME: &'static str = "posts";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const TABLES: &'static [&'static str] = &["posts", "deliveries"];
     const CREATE: &'static str = "
         CREATE TABLE posts (
@@ -57,7 +57,7 @@ impl Projection for Posts {
         CREATE INDEX posts_calendar ON posts (organization_id, scheduled_at);
         CREATE INDEX posts_newest ON posts (organization_id, created_at);
         CREATE INDEX posts_by_tag ON posts USING gin (tags);
-        CREATE INDEX deliveries_by_channel ON deliveries (channel_id, at) WHERE state = 'published';
+        CREATE INDEX deliveries_by_channel ON deliveries (channel_id, at) WHERE remote_id IS NOT NULL;
         CREATE INDEX deliveries_by_remote_id ON deliveries (channel_id, remote_id);
         CREATE INDEX deliveries_by_day ON deliveries (organization_id, at)";
 
@@ -151,12 +151,12 @@ pub async fn list(
     filter: &PostFilter,
     paging: Paging,
 ) -> Result<(Vec<PostView>, u64), sqlx::Error> {
-    let mut count = QueryBuilder::new("SELECT count(*) FROM read.posts_v2");
+    let mut count = QueryBuilder::new("SELECT count(*) FROM read.posts_v3");
     push_filter(&mut count, organization, filter);
     let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
 
     let mut select =
-        QueryBuilder::new("SELECT id, state, created_at, updated_at, version FROM read.posts_v2");
+        QueryBuilder::new("SELECT id, state, created_at, updated_at, version FROM read.posts_v3");
     push_filter(&mut select, organization, filter);
     let is_calendar = filter.from.is_some() || filter.to.is_some();
     select.push(if is_calendar {
@@ -210,7 +210,7 @@ pub async fn get(
     id: PostId,
 ) -> Result<Option<PostView>, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT id, state, created_at, updated_at, version FROM read.posts_v2
+        "SELECT id, state, created_at, updated_at, version FROM read.posts_v3
          WHERE organization_id = $1 AND id = $2",
     )
     .bind(organization.uuid())

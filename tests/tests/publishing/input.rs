@@ -29,6 +29,10 @@ async fn a_post_that_is_not_right_is_refused_by_field() {
         (with(good.clone(), "thread", json!(vec!["x"; 26])), "thread"),
         (with(good.clone(), "thread", json!([{"text": "ok"}])), "thread[0].text"),
         (with(good.clone(), "thread", json!([{"content": "ok", "media": [7]}])), "thread[0].media[0]"),
+        (
+            with(good.clone(), "thread", json!([{"content": "ok", "delaySeconds": 604_801}])),
+            "thread[0].delaySeconds",
+        ),
         (with(good.clone(), "media", json!(["cat.png"])), "media[0]"),
         (with(good.clone(), "media", json!([UNKNOWN, UNKNOWN])), "media[1].id"),
         (with(good.clone(), "media", json!([{"id": UNKNOWN, "alt": ""}])), "media[0].alt"),

@@ -162,3 +162,38 @@ async fn what_happens_to_an_organization_is_in_its_own_timeline_whomever_it_was_
     };
     assert_eq!((accepted_in(&ada.api).await, accepted_in(&ben.api).await), (1, 0));
 }
+
+#[tokio::test]
+async fn a_thread_grows_by_comments_and_is_published_part_by_part() {
+    let server = Server::start().await;
+    let api = server.api().register("Ada").await.api;
+    let channel = feed_channel(&api, "News").await;
+    let post = write(&api, later("First", &[&channel], &in_seconds(2))).await;
+    let path = format!("posts/{post}/comments");
+    let commented = api.post(&path, json!({"content": "Second", "delaySeconds": 1})).await;
+    let commented = commented.expect(StatusCode::CREATED);
+    assert_eq!(commented.at("/data/thread/0"), &json!({"content": "Second", "media": [], "delaySeconds": 1}));
+    api.post(&path, json!({"content": " "})).await.expect_field(StatusCode::BAD_REQUEST, "content");
+    api.post(&path, json!({"content": "x", "delaySeconds": 604_801}))
+        .await
+        .expect_field(StatusCode::BAD_REQUEST, "delaySeconds");
+
+    let published = until(&api, &post, "published").await;
+    let parts = published.at("/data/integrations/0/publishedParts");
+    assert_eq!(parts.as_array().map(Vec::len), Some(2), "{parts}");
+    let expected = [
+        "drafted",
+        "scheduled",
+        "edited",
+        "publish_attempted",
+        "published",
+        "publish_attempted",
+        "published",
+    ];
+    assert_eq!(history(&api, &post).await, expected);
+    let late = api.post(&path, json!({"content": "Third"})).await.expect(StatusCode::CONFLICT);
+    assert_eq!(late.at("/code"), "POST_NOT_EDITABLE");
+
+    let stranger = server.api().register("Eve").await.api;
+    stranger.post(&path, json!({"content": "Third"})).await.expect(StatusCode::NOT_FOUND);
+}

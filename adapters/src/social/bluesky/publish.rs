@@ -3,7 +3,6 @@
 use annals_commands::ports::social::{
     FailureClass, Lookup, OutgoingPost, ProviderError, PublishHandle, Published,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +15,8 @@ use super::{
 };
 use crate::net::{Deadline, Effect};
 
-/// Writes the parts in order, each as an answer to the one before. Doing so again changes nothing.
+/// Writes the parts that do not stand yet in order, each as an answer to the one before. Doing so again
+/// changes nothing.
 pub(super) async fn publish(
     xrpc: &Xrpc,
     session: &Session,
@@ -31,20 +31,23 @@ pub(super) async fn publish(
     session.check_fresh()?;
     let accounts = accounts_mentioned(xrpc, session, &post.parts, deadline).await;
     let repo = Repo { xrpc, session, deadline };
+    let thread = repo.ends_of_thread(handle, post).await?;
     let mut written: Vec<(String, StrongRef)> = Vec::with_capacity(post.parts.len());
-    for (part, text) in post.parts.iter().enumerate() {
-        let reply = reply_to(&written);
+    for (part, text) in post.parts.iter().enumerate().skip(post.standing.len()) {
+        let reply = thread_end(thread.as_ref(), &written);
         let rkey = tid(handle, post.at, part);
         match repo.put(&rkey, record(text, post.at, &accounts, reply.as_ref())).await {
             Ok(reference) => written.push((rkey, reference)),
             Err(error) => return Err(repo.half_written(error.into(), &written).await),
         }
     }
-    let (rkey, first) = written.into_iter().next().expect("the check refuses a post without parts");
+    let Some((rkey, first)) = written.into_iter().next() else {
+        return Err(ProviderError::new(FailureClass::BadContent, "all of the thread's parts stand already"));
+    };
     Ok(published(session, &first.uri, &rkey))
 }
 
-/// Found if the first and the last part are there: they are written in order.
+/// Found if the first and the last of the parts that are asked for are there: they are written in order.
 pub(super) async fn find(
     xrpc: &Xrpc,
     session: &Session,
@@ -55,16 +58,19 @@ pub(super) async fn find(
     let repo = Repo { xrpc, session, deadline };
     let last = post.parts.len().saturating_sub(1);
     let last_key = tid(handle, post.at, last);
-    let first_key = tid(handle, post.at, 0);
-    if last > 0 && repo.get(&last_key).await?.is_none() {
+    let first_key = tid(handle, post.at, post.standing.len());
+    if last > post.standing.len() && repo.get(&last_key).await?.is_none() {
         return Ok(Lookup::NotFound);
     }
     let first = repo.get(&first_key).await?;
-    Ok(first.map_or(Lookup::NotFound, |uri| Lookup::Found(published(session, &uri, &first_key))))
+    Ok(first.map_or(Lookup::NotFound, |found| Lookup::Found(published(session, &found.uri, &first_key))))
 }
 
-fn reply_to(written: &[(String, StrongRef)]) -> Option<ReplyTo> {
-    let ((_, root), (_, parent)) = (written.first()?, written.last()?);
+/// What the next part answers: the last one written, else the last that stood before.
+fn thread_end(stood: Option<&ReplyTo>, written: &[(String, StrongRef)]) -> Option<ReplyTo> {
+    let last = written.last().map(|(_, part)| part);
+    let root = stood.map(|stood| &stood.root).or(written.first().map(|(_, part)| part))?;
+    let parent = last.or(stood.map(|stood| &stood.parent))?;
     Some(ReplyTo { root: root.clone(), parent: parent.clone() })
 }
 
@@ -96,16 +102,31 @@ impl Repo<'_> {
         self.xrpc.procedure::<Value>(call, Payload::Json(payload)).await.map(|_| ())
     }
 
-    /// The record's address, if it is there.
-    async fn get(&self, rkey: &str) -> Result<Option<String>, XrpcError> {
-        #[derive(Deserialize)]
-        struct Found {
-            uri: String,
-        }
+    /// The first and the last of the parts that stand, for what answers them.
+    async fn ends_of_thread(
+        &self,
+        handle: PublishHandle,
+        post: &OutgoingPost,
+    ) -> Result<Option<ReplyTo>, ProviderError> {
+        let Some(last) = post.standing.len().checked_sub(1) else { return Ok(None) };
+        let gone = || {
+            let message = "an earlier part of the thread was deleted on Bluesky";
+            ProviderError::new(FailureClass::BadContent, message)
+        };
+        let root = self.get(&tid(handle, post.at, 0)).await?.ok_or_else(gone)?;
+        let parent = match last {
+            0 => root.clone(),
+            last => self.get(&tid(handle, post.at, last)).await?.ok_or_else(gone)?,
+        };
+        Ok(Some(ReplyTo { root, parent }))
+    }
+
+    /// The record's address and version, if it is there.
+    async fn get(&self, rkey: &str) -> Result<Option<StrongRef>, XrpcError> {
         let call = Call { token: None, effect: Effect::Read, ..self.call("com.atproto.repo.getRecord") };
         let parameters = [("repo", self.session.did.as_str()), ("collection", COLLECTION), ("rkey", rkey)];
-        match self.xrpc.query::<Found>(call, &parameters).await {
-            Ok(found) => Ok(Some(found.uri)),
+        match self.xrpc.query::<StrongRef>(call, &parameters).await {
+            Ok(found) => Ok(Some(found)),
             Err(error) if error.is(RECORD_NOT_FOUND) => Ok(None),
             Err(error) => Err(error),
         }

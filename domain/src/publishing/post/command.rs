@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Composition, Failure, RetryBasis, Schedule};
+use super::{Composition, Failure, Part, RetryBasis, Schedule};
 use crate::kernel::{AttemptId, IntegrationId, OrganizationId, TimeZone, UserId};
 
 /// What its author wants of a post.
@@ -38,6 +38,10 @@ pub enum PostCommand {
     /// A draft is deleted, a scheduled post cancelled, anything else leaves the lists.
     Delete {
         now: DateTime<Utc>,
+    },
+    /// One more part at the end of the thread.
+    Reply {
+        reply: Part,
     },
     BeginAttempt {
         channel: IntegrationId,

@@ -101,6 +101,23 @@ impl Composition {
         Some(std::iter::once(first).chain(thread.iter().cloned()).collect())
     }
 
+    /// The same with one more part at the end of the thread, of channels' own ones too.
+    ///
+    /// # Errors
+    /// If there are [`THREAD_PARTS_MAX`] already.
+    pub fn with_reply(&self, reply: &Part) -> Result<Self, Invalid> {
+        let mut longer = self.clone();
+        let own = longer.targets.iter_mut().filter_map(|target| target.thread.as_mut());
+        for thread in std::iter::once(&mut longer.thread).chain(own) {
+            thread.push(reply.clone());
+            if thread.len() > THREAD_PARTS_MAX {
+                let message = format!("must have at most {THREAD_PARTS_MAX} entries");
+                return Err(Invalid::field("thread", message));
+            }
+        }
+        Ok(longer)
+    }
+
     /// Every text of it, channels' own ones included.
     pub fn texts(&self) -> impl Iterator<Item = &PostText> {
         let own = self.targets.iter().flat_map(|target| {

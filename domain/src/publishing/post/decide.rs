@@ -1,10 +1,10 @@
 //! How a post decides: a command and the state give events or a refusal.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    ATTEMPTS_MAX, Composition, Delivery, DeliveryState, Due, FailureClass, Plan, Post, PostCommand,
-    PostError, PostEvent, PostStatus, RetryBasis, Schedule, Stage,
+    ATTEMPTS_MAX, Composition, Delivery, DeliveryState, Due, FailureClass, Part, Plan, Post, PostCommand,
+    PostError, PostEvent, PostStatus, RetryBasis, Schedule, Stage, Standing,
 };
 use crate::kernel::{AttemptId, IntegrationId, OrganizationId, UserId};
 
@@ -21,9 +21,8 @@ impl Post {
             Do::Delete { now } => self.delete(now),
             Do::BeginAttempt { channel, attempt_id, now } => self.begin_attempt(channel, attempt_id, now),
             Do::RecordPublished { channel, attempt_id, remote_id, url, at } => {
-                let delivery = self.begun(channel, attempt_id)?;
-                let stands = matches!(delivery.state, DeliveryState::Published { .. });
-                Ok(once(!stands, PostEvent::Published { channel, attempt_id, remote_id, url, at }))
+                self.begun(channel, attempt_id)?;
+                Ok(self.published(channel, attempt_id, Standing { remote_id, url, at }))
             }
             Do::RecordFailed { channel, attempt_id, failure, at } => {
                 let delivery = self.begun(channel, attempt_id)?;
@@ -47,6 +46,7 @@ impl Post {
                 Ok(once(waits, PostEvent::PublishFailed { channel, attempt_id: None, failure, at }))
             }
             Do::Retry { channel, basis, now } => self.retry(channel, basis, now),
+            Do::Reply { reply } => self.reply(&reply),
         }
     }
 
@@ -145,7 +145,7 @@ impl Post {
             .filter(|(_, d)| matches!(d.state, DeliveryState::Scheduled { .. }))
             .map(|(channel, _)| *channel)
             .collect();
-        let all_wait = waiting.len() == self.deliveries.len();
+        let all_wait = waiting.len() == self.deliveries.len() && !self.stands();
         let mut events = once(!waiting.is_empty(), PostEvent::Cancelled { channels: waiting, at: now });
         events.extend(once(!all_wait && !self.archived, PostEvent::Archived { at: now }));
         Ok(events)
@@ -165,6 +165,7 @@ impl Post {
                 attempt_id,
                 attempt: delivery.attempts + 1,
                 occurrence: 0,
+                part: self.part_number(channel, delivery.standing.len()),
                 at: now,
             }]),
             DeliveryState::Publishing { attempt_id, started_at, .. } => {
@@ -176,7 +177,40 @@ impl Post {
 
     fn begun(&self, channel: IntegrationId, attempt_id: AttemptId) -> Result<&Delivery, PostError> {
         let delivery = self.delivery(channel)?;
-        if delivery.knows(attempt_id) { Ok(delivery) } else { Err(PostError::NoSuchAttempt) }
+        delivery.part_of(attempt_id).map(|_| delivery).ok_or(PostError::NoSuchAttempt)
+    }
+
+    /// The number of a part, where there is more than one.
+    fn part_number(&self, channel: IntegrationId, part: usize) -> Option<u32> {
+        let is_thread = self.composition.parts_for(channel).is_some_and(|parts| parts.len() > 1);
+        u32::try_from(part).ok().filter(|_| is_thread)
+    }
+
+    /// What an attempt published stands; the thread goes on with what follows it.
+    fn published(&self, channel: IntegrationId, attempt_id: AttemptId, stands: Standing) -> Vec<PostEvent> {
+        let Some(delivery) = self.deliveries.get(&channel) else { return Vec::new() };
+        let Some(part) = delivery.part_of(attempt_id) else { return Vec::new() };
+        let is_known = part < delivery.standing.len();
+        if is_known || matches!(delivery.state, DeliveryState::Published { .. }) {
+            return Vec::new();
+        }
+        let parts = self.composition.parts_for(channel).unwrap_or_default();
+        let Standing { remote_id, url, at } = stands;
+        let next_at = parts.get(part + 1).map(|next| at + TimeDelta::seconds(i64::from(next.delay_seconds)));
+        let part = self.part_number(channel, part);
+        let event = PostEvent::Published { channel, attempt_id, remote_id, url, part, next_at, at };
+        let mut events = vec![event];
+        // What follows a part of a post that left the lists meanwhile does not go out any more.
+        let ends = self.archived && next_at.is_some();
+        events.extend(once(ends, PostEvent::Cancelled { channels: vec![channel], at }));
+        events
+    }
+
+    /// One more part for the thread, on every channel.
+    fn reply(&self, reply: &Part) -> Decision {
+        self.editable()?;
+        let composition = self.composition.with_reply(reply).map_err(|_| PostError::ThreadTooLong)?;
+        Ok(vec![PostEvent::Edited { composition }])
     }
 
     fn retry(&self, channel: IntegrationId, basis: RetryBasis, now: DateTime<Utc>) -> Decision {

@@ -87,10 +87,26 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Not before.
     pub due_at: DateTime<Utc>,
-    /// Attempts since it was scheduled or a person asked for another try.
+    /// Attempts at what is next, since it was due or a person asked for another try.
     pub attempts: u32,
-    /// The newest attempts' ids, oldest first.
-    attempt_ids: Vec<AttemptId>,
+    /// The parts that stand on the platform, the first first.
+    pub standing: Vec<Standing>,
+    /// The newest attempts, oldest first.
+    tried: Vec<Tried>,
+}
+
+/// A part that stands on the platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub remote_id: String,
+    pub url: Option<String>,
+    pub at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Tried {
+    id: AttemptId,
+    part: usize,
 }
 
 impl Delivery {
@@ -99,22 +115,24 @@ impl Delivery {
             state: DeliveryState::Scheduled { last_reason: None },
             due_at: at,
             attempts: 0,
-            attempt_ids: Vec::new(),
+            standing: Vec::new(),
+            tried: Vec::new(),
         }
     }
 
     /// Whether nothing was ever tried.
     pub fn is_untouched(&self) -> bool {
-        matches!(self.state, DeliveryState::Scheduled { .. }) && self.attempt_ids.is_empty()
+        matches!(self.state, DeliveryState::Scheduled { .. }) && self.tried.is_empty()
     }
 
     /// The newest attempt, if there was one.
     pub fn last_attempt(&self) -> Option<AttemptId> {
-        self.attempt_ids.last().copied()
+        self.tried.last().map(|tried| tried.id)
     }
 
-    pub(super) fn knows(&self, attempt_id: AttemptId) -> bool {
-        self.attempt_ids.contains(&attempt_id)
+    /// Which part an attempt was at, if it is one of the newest.
+    pub(super) fn part_of(&self, attempt_id: AttemptId) -> Option<usize> {
+        self.tried.iter().find(|tried| tried.id == attempt_id).map(|tried| tried.part)
     }
 
     /// Whether this attempt's outcome is what the delivery still waits for.
@@ -127,11 +145,24 @@ impl Delivery {
     }
 
     pub(super) fn begin(&mut self, attempt_id: AttemptId, attempt: u32, started_at: DateTime<Utc>) {
-        if self.attempt_ids.len() == ATTEMPTS_REMEMBERED {
-            self.attempt_ids.remove(0);
+        if self.tried.len() == ATTEMPTS_REMEMBERED {
+            self.tried.remove(0);
         }
-        self.attempt_ids.push(attempt_id);
+        self.tried.push(Tried { id: attempt_id, part: self.standing.len() });
         self.attempts = attempt;
         self.state = DeliveryState::Publishing { attempt_id, attempt, started_at };
+    }
+
+    /// A part stands; with `next_at`, another follows.
+    pub(super) fn stand(&mut self, part: Standing, next_at: Option<DateTime<Utc>>) {
+        self.standing.push(part);
+        let Some(due_at) = next_at else {
+            let Standing { remote_id, url, .. } = self.standing[0].clone();
+            let at = self.standing[self.standing.len() - 1].at;
+            self.state = DeliveryState::Published { remote_id, url, at };
+            return;
+        };
+        self.state = DeliveryState::Scheduled { last_reason: None };
+        (self.due_at, self.attempts) = (due_at, 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::PostStatus;
+use super::{PostStatus, THREAD_PARTS_MAX};
 use crate::{
     Refusal, RefusalKind,
     kernel::{AttemptId, IntegrationId},
@@ -24,6 +24,8 @@ pub enum PostError {
     NotEditable(PostStatus),
     #[error("the post is being published this moment: try again when its outcome is known")]
     BeingPublished,
+    #[error("the thread has {THREAD_PARTS_MAX} parts after the first already")]
+    ThreadTooLong,
     #[error("the post is archived")]
     Archived,
     #[error("the post does not go to channel {0}")]
@@ -70,6 +72,7 @@ impl Refusal for PostError {
             PostError::NotEditable(_) => "POST_NOT_EDITABLE",
             PostError::BeingPublished => "POST_BEING_PUBLISHED",
             PostError::Archived => "POST_ARCHIVED",
+            PostError::ThreadTooLong => "THREAD_TOO_LONG",
             PostError::NothingToDo(_) => "NOTHING_TO_PUBLISH",
             PostError::NotDue(_) => "POST_NOT_DUE",
             PostError::AttemptOpen { .. } => "ATTEMPT_OPEN",

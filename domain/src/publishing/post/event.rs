@@ -70,6 +70,9 @@ pub enum PostEvent {
         /// From 1, since it was scheduled or a person asked for another try.
         attempt: u32,
         occurrence: u32,
+        /// Of a thread, which part, from 0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<u32>,
         at: DateTime<Utc>,
     },
     Published {
@@ -77,6 +80,12 @@ pub enum PostEvent {
         attempt_id: AttemptId,
         remote_id: String,
         url: Option<String>,
+        /// Of a thread, which part, from 0. A thread without it was published as a whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<u32>,
+        /// When the thread's next part is due; none after the last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_at: Option<DateTime<Utc>>,
         at: DateTime<Utc>,
     },
     /// The platform did not act; it is tried again by itself.

@@ -5,6 +5,7 @@ use super::*;
 use crate::kernel::TimeZone;
 
 mod publishing;
+mod thread;
 mod writing;
 
 fn now() -> DateTime<Utc> {
@@ -52,6 +53,7 @@ fn attempted(n: u128, id: u128, number: u32) -> PostEvent {
         attempt_id: attempt(id),
         attempt: number,
         occurrence: 0,
+        part: None,
         at: minutes(10),
     }
 }
@@ -62,6 +64,8 @@ fn published(n: u128, id: u128) -> PostEvent {
         attempt_id: attempt(id),
         remote_id: "r1".to_string(),
         url: None,
+        part: None,
+        next_at: None,
         at: minutes(11),
     }
 }

@@ -169,10 +169,7 @@ fn delivery_row(
         DeliveryState::Published { at, .. } | DeliveryState::Failed { at, .. } => *at,
         DeliveryState::Unknown { since, .. } => *since,
     };
-    let remote_id = match &delivery.state {
-        DeliveryState::Published { remote_id, .. } => Some(remote_id.as_str()),
-        _ => None,
-    };
+    let remote_id = delivery.standing.first().map(|part| part.remote_id.as_str());
     row.value(id)?;
     row.value(channel.uuid())?;
     row.value(organization.uuid())?;

@@ -53,6 +53,19 @@ impl From<IntegrationId> for TargetDraft {
     }
 }
 
+impl PartDraft {
+    /// A part by itself, not as one of a thread's.
+    ///
+    /// # Errors
+    /// With every field at fault.
+    pub fn parse(&self) -> Result<Part, Invalid> {
+        let mut problems = Problems::default();
+        let part = problems.part("content".to_string(), "", self);
+        problems.end()?;
+        Ok(part)
+    }
+}
+
 /// Everything that is wrong is said at once. Lists that are too long are not looked into.
 pub(super) fn parse(draft: &Draft) -> Result<Composition, Invalid> {
     let mut problems = Problems::default();
@@ -132,18 +145,22 @@ impl Problems {
     fn thread(&mut self, field: &str, thread: &[PartDraft]) -> Vec<Part> {
         let part = |(index, part): (usize, &PartDraft)| {
             let field = format!("{field}thread[{index}]");
-            let delay_seconds = u32::try_from(part.delay_seconds).unwrap_or(u32::MAX);
-            if u64::from(delay_seconds) > DELAY_MAX.as_secs() {
-                let message = format!("must be at most {} seconds", DELAY_MAX.as_secs());
-                self.add(format!("{field}.delaySeconds"), message);
-            }
-            Part {
-                text: self.text(field.clone(), &part.content),
-                media: self.media(&format!("{field}."), &part.media),
-                delay_seconds,
-            }
+            self.part(field.clone(), &format!("{field}."), part)
         };
         thread.iter().enumerate().map(part).collect()
+    }
+
+    fn part(&mut self, text_field: String, field: &str, part: &PartDraft) -> Part {
+        let delay_seconds = u32::try_from(part.delay_seconds).unwrap_or(u32::MAX);
+        if u64::from(delay_seconds) > DELAY_MAX.as_secs() {
+            let message = format!("must be at most {} seconds", DELAY_MAX.as_secs());
+            self.add(format!("{field}delaySeconds"), message);
+        }
+        Part {
+            text: self.text(text_field, &part.content),
+            media: self.media(field, &part.media),
+            delay_seconds,
+        }
     }
 
     fn at_most(&mut self, field: &str, count: usize, max: usize) {

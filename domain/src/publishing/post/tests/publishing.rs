@@ -57,6 +57,7 @@ fn what_did_not_act_is_tried_three_times_and_then_failed() {
             attempt_id: attempt(2),
             attempt: 2,
             occurrence: 0,
+            part: None,
             at: minutes(11),
         }],
     );
