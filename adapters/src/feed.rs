@@ -36,6 +36,18 @@ pub struct FeedItem {
     pub published: DateTime<Utc>,
     pub updated: DateTime<Utc>,
     pub tags: Vec<String>,
+    pub attachments: Vec<FeedAttachment>,
+}
+
+/// A file of an item: an enclosure in Atom, an attachment in JSON Feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedAttachment {
+    pub url: String,
+    pub media_type: String,
+    pub size_bytes: u64,
+    /// What it shows, for those who can't see it.
+    pub alt_text: Option<String>,
+    pub duration_ms: Option<u64>,
 }
 
 /// The characters of an entry's title, which is the beginning of its text.

@@ -2,7 +2,7 @@
 
 use atom_syndication::{Category, Content, Entry, Feed, Generator, Link, Person, Text};
 
-use super::{FeedDocument, FeedItem, headline, html::html, xml_text};
+use super::{FeedAttachment, FeedDocument, FeedItem, headline, html::html, xml_text};
 
 pub const ATOM_MEDIA_TYPE: &str = "application/atom+xml; charset=utf-8";
 
@@ -35,7 +35,9 @@ fn entry(item: &FeedItem) -> Entry {
         id: item.id.clone(),
         updated: item.updated.fixed_offset(),
         published: Some(item.published.fixed_offset()),
-        links: vec![link("alternate", item.url.clone(), None)],
+        links: std::iter::once(link("alternate", item.url.clone(), None))
+            .chain(item.attachments.iter().map(enclosure))
+            .collect(),
         categories: item
             .tags
             .iter()
@@ -47,6 +49,15 @@ fn entry(item: &FeedItem) -> Entry {
             ..Content::default()
         }),
         ..Entry::default()
+    }
+}
+
+/// RFC 4287, 4.2.7.2.
+fn enclosure(file: &FeedAttachment) -> Link {
+    Link {
+        length: Some(file.size_bytes.to_string()),
+        title: file.alt_text.as_deref().map(xml_text),
+        ..link("enclosure", file.url.clone(), Some(&file.media_type))
     }
 }
 

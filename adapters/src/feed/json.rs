@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use super::{FeedDocument, FeedItem, html::html};
+use super::{FeedAttachment, FeedDocument, FeedItem, html::html};
 
 pub const JSON_FEED_MEDIA_TYPE: &str = "application/feed+json; charset=utf-8";
 
@@ -33,6 +33,20 @@ struct Item<'d> {
     date_modified: String,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tags: &'d [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<Attachment<'d>>,
+}
+
+#[derive(Serialize)]
+struct Attachment<'d> {
+    url: &'d str,
+    mime_type: &'d str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'d str>,
+    size_in_bytes: u64,
+    /// Whole seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_in_seconds: Option<u64>,
 }
 
 /// The document as JSON Feed. Its items have no title: those of short posts have none by the specification.
@@ -57,6 +71,17 @@ fn item(item: &FeedItem) -> Item<'_> {
         date_published: rfc3339(item.published),
         date_modified: rfc3339(item.updated),
         tags: &item.tags,
+        attachments: item.attachments.iter().map(attachment).collect(),
+    }
+}
+
+fn attachment(file: &FeedAttachment) -> Attachment<'_> {
+    Attachment {
+        url: &file.url,
+        mime_type: &file.media_type,
+        title: file.alt_text.as_deref(),
+        size_in_bytes: file.size_bytes,
+        duration_in_seconds: file.duration_ms.map(|duration| duration / 1000),
     }
 }
 

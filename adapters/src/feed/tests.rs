@@ -20,6 +20,13 @@ fn document() -> FeedDocument {
                 published: at("2026-03-02T09:00:00Z"),
                 updated: at("2026-03-02T10:00:00Z"),
                 tags: vec!["R&D".to_string(), "news".to_string()],
+                attachments: vec![FeedAttachment {
+                    url: "https://annals.example/media/1/t/original.mp4".to_string(),
+                    media_type: "video/mp4".to_string(),
+                    size_bytes: 1_234_567,
+                    alt_text: Some("A film & \u{8}more".to_string()),
+                    duration_ms: Some(2_900),
+                }],
             },
             FeedItem {
                 id: "urn:uuid:a".to_string(),
@@ -28,6 +35,7 @@ fn document() -> FeedDocument {
                 published: at("2026-03-01T09:00:00.250Z"),
                 updated: at("2026-03-01T09:00:00.250Z"),
                 tags: vec![],
+                attachments: vec![],
             },
         ],
     }
@@ -115,4 +123,22 @@ fn headlines_are_cut_at_words() {
     let long = headline(&"word ".repeat(40));
     assert!(long.ends_with("word…") && long.chars().count() <= 80, "{long}");
     assert_eq!(headline(&"x".repeat(200)).chars().count(), 80);
+}
+
+#[test]
+fn what_an_item_shows_is_an_enclosure_and_an_attachment() {
+    let feed = check(&atom(&document()), feed_rs::model::FeedType::Atom);
+    let enclosures: Vec<_> =
+        feed.entries[0].links.iter().filter(|link| link.rel.as_deref() == Some("enclosure")).collect();
+    assert_eq!(enclosures.len(), 1);
+    assert_eq!(enclosures[0].media_type.as_deref(), Some("video/mp4"));
+    assert_eq!(enclosures[0].length, Some(1_234_567));
+    assert_eq!(enclosures[0].title.as_deref(), Some("A film & more"));
+    let json: serde_json::Value = serde_json::from_str(&json_feed(&document())).expect("is JSON");
+    let attachment = &json["items"][0]["attachments"][0];
+    assert_eq!(
+        (&attachment["size_in_bytes"], &attachment["duration_in_seconds"]),
+        (&1_234_567.into(), &2.into())
+    );
+    assert!(json["items"][1].get("attachments").is_none());
 }

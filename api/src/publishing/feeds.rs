@@ -6,16 +6,19 @@ use actix_web::{
     web,
 };
 use annals_adapters::feed::{
-    ATOM_MEDIA_TYPE, FeedDocument, FeedItem as DocumentItem, JSON_FEED_MEDIA_TYPE, atom, json_feed,
+    ATOM_MEDIA_TYPE, FeedAttachment, FeedDocument, FeedItem as DocumentItem, JSON_FEED_MEDIA_TYPE, atom,
+    json_feed,
 };
+use annals_commands::publishing::media::ORIGINAL;
 use annals_domain::kernel::IntegrationId;
 use annals_projections::publishing::{
-    Channels, Posts, Tags,
-    feeds::{self, Feed, FeedItem, Items},
+    Channels, Media, Posts, Tags,
+    feeds::{self, Feed, FeedItem, FeedMedia, Items},
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::media;
 use crate::{
     http::{Anonymous, ApiError, ApiResult},
     state::AppState,
@@ -88,6 +91,7 @@ async fn find(state: &AppState, anonymous: &Anonymous, id: &str, items: Items) -
     let id: IntegrationId = id.parse().map_err(|_| ApiError::not_found("feed"))?;
     state.reader_for::<Channels>(anonymous).await?;
     state.reader_for::<Tags>(anonymous).await?;
+    state.reader_for::<Media>(anonymous).await?;
     let reader = state.reader_for::<Posts>(anonymous).await?;
     feeds::get(reader.pool(), id, items).await?.ok_or_else(|| ApiError::not_found("feed"))
 }
@@ -106,9 +110,20 @@ fn document(state: &AppState, feed: Feed) -> FeedDocument {
             published: item.published_at,
             updated: item.published_at,
             tags: item.tags,
+            attachments: item.media.into_iter().map(|shown| attachment(state, shown)).collect(),
         })
         .collect();
     FeedDocument { title: feed.title, url, id: feed.id.uuid().urn().to_string(), updated, items }
+}
+
+fn attachment(state: &AppState, shown: FeedMedia) -> FeedAttachment {
+    FeedAttachment {
+        url: media::url(state, shown.id, ORIGINAL, &shown.file),
+        media_type: shown.file.media_type.as_str().to_string(),
+        size_bytes: shown.file.size_bytes,
+        alt_text: shown.alt,
+        duration_ms: shown.file.duration_ms,
+    }
 }
 
 /// JSON for who names it before any XML, Atom for all others.
@@ -195,6 +210,7 @@ mod tests {
             url: None,
             parts: vec!["<script>alert(1)</script>\nnext\n\n\"more\"".into()],
             tags: Vec::new(),
+            media: Vec::new(),
             published_at: chrono::DateTime::UNIX_EPOCH,
         };
         let page = page("A & B", &item);

@@ -210,7 +210,7 @@ impl MediaFileView {
 }
 
 /// Where anyone reads a file, or one of its variants.
-fn url(state: &AppState, id: MediaId, variant: &str, file: &StoredFile) -> String {
+pub(super) fn url(state: &AppState, id: MediaId, variant: &str, file: &StoredFile) -> String {
     let base = state.config.public_url.as_str().trim_end_matches('/');
     let token = state.media.commands.token(id);
     format!("{base}/media/{id}/{token}/{variant}.{}", file.media_type.extension())

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use annals_domain::{
-    kernel::{IntegrationId, OrganizationId, TagId},
+    kernel::{IntegrationId, MediaId, OrganizationId, TagId},
     publishing::{
         Post,
+        media::StoredFile,
         post::{Delivery, DeliveryState, Part, Standing},
     },
 };
@@ -13,7 +14,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
-use super::tags::{self, Tag};
+use super::{
+    media,
+    tags::{self, Tag},
+};
 
 /// Readers poll: what is older than this many items they have seen.
 const ITEMS_MAX: i64 = 50;
@@ -39,7 +43,17 @@ pub struct FeedItem {
     /// The post's text and, for a thread, what follows.
     pub parts: Vec<String>,
     pub tags: Vec<String>,
+    /// What its parts show, in order; what was deleted since is left out.
+    pub media: Vec<FeedMedia>,
     pub published_at: DateTime<Utc>,
+}
+
+/// A file that an item shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedMedia {
+    pub id: MediaId,
+    pub alt: Option<String>,
+    pub file: StoredFile,
 }
 
 /// Which items of a feed.
@@ -79,28 +93,45 @@ pub async fn get(pool: &PgPool, id: IntegrationId, items: Items) -> Result<Optio
     .fetch_all(pool)
     .await?;
     let tags = tags::named(pool, OrganizationId::new(organization)).await?;
-    let items = rows.iter().filter_map(|(post,)| item(id, post, &tags)).collect();
+    let shown: Vec<_> = rows.iter().flat_map(|(post,)| post.composition().assets()).collect();
+    let files = media::files(pool, OrganizationId::new(organization), &shown).await?;
+    let items = rows.iter().filter_map(|(post,)| item(id, post, &tags, &files)).collect();
     Ok(Some(Feed { id, title, url, connected_at, items }))
 }
 
-fn item(channel: IntegrationId, post: &Post, tags: &BTreeMap<TagId, Tag>) -> Option<FeedItem> {
+fn item(
+    channel: IntegrationId,
+    post: &Post,
+    tags: &BTreeMap<TagId, Tag>,
+    files: &BTreeMap<MediaId, StoredFile>,
+) -> Option<FeedItem> {
     let delivery = post.deliveries().get(&channel)?;
     let Standing { remote_id, url, at } = delivery.standing.first()?;
     let composition = post.composition();
+    let parts = standing(composition.parts_for(channel)?, delivery);
     Some(FeedItem {
         remote_id: remote_id.clone(),
         url: url.clone(),
-        parts: standing(composition.parts_for(channel)?, delivery),
+        media: shown(&parts, files),
+        parts: parts.into_iter().map(|part| part.text.into_string()).collect(),
         tags: composition.tags().iter().filter_map(|id| Some(tags.get(id)?.name.clone())).collect(),
         published_at: *at,
     })
 }
 
-/// The texts of a thread's parts that stand; all of what was published whole.
-fn standing(parts: Vec<Part>, delivery: &Delivery) -> Vec<String> {
-    let count = match delivery.state {
-        DeliveryState::Published { .. } => parts.len(),
-        _ => delivery.standing.len(),
-    };
-    parts.into_iter().take(count).map(|part| part.text.into_string()).collect()
+/// A thread's parts that stand; all of what was published whole.
+fn standing(mut parts: Vec<Part>, delivery: &Delivery) -> Vec<Part> {
+    if !matches!(delivery.state, DeliveryState::Published { .. }) {
+        parts.truncate(delivery.standing.len());
+    }
+    parts
+}
+
+fn shown(parts: &[Part], files: &BTreeMap<MediaId, StoredFile>) -> Vec<FeedMedia> {
+    let found = parts.iter().flat_map(|part| &part.media).filter_map(|shown| {
+        let file = files.get(&shown.asset_id)?.clone();
+        let alt = shown.alt.as_ref().map(|alt| alt.as_str().to_string());
+        Some(FeedMedia { id: shown.asset_id, alt, file })
+    });
+    found.collect()
 }

@@ -1,5 +1,7 @@
 //! The files of an organization's media library.
 
+use std::collections::BTreeMap;
+
 use annals_domain::{
     kernel::{MediaId, OrganizationId},
     publishing::{
@@ -202,4 +204,26 @@ pub async fn get(
         .bind(id.uuid())
         .fetch_optional(pool)
         .await
+}
+
+/// What these files of an organization are, by id; those that were deleted are left out.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn files(
+    pool: &PgPool,
+    organization: OrganizationId,
+    ids: &[MediaId],
+) -> Result<BTreeMap<MediaId, StoredFile>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<(Uuid, Json<StoredFile>)> =
+        sqlx::query_as("SELECT id, file FROM read.media_v1 WHERE organization_id = $1 AND id = ANY ($2)")
+            .bind(organization.uuid())
+            .bind(ids)
+            .fetch_all(pool)
+            .await?;
+    Ok(rows.into_iter().map(|(id, file)| (MediaId::new(id), file.0)).collect())
 }

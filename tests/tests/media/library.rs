@@ -75,8 +75,8 @@ async fn a_deleted_file_goes_with_its_bytes_and_can_come_again() {
 async fn an_organization_keeps_no_more_than_its_limit_to_the_byte() {
     let one = image("1").len();
     let settings = Settings::default()
-        .variable("ANNALS_MEDIA_ORGANIZATION_BYTES_MAX", &(2 * one).to_string())
-        .variable("ANNALS_MEDIA_IMAGE_BYTES_MAX", &(one + 1).to_string());
+        .variable("ANNALS_MEDIA_ORGANIZATION_BYTES_MAX", 2 * one)
+        .variable("ANNALS_MEDIA_IMAGE_BYTES_MAX", one + 1);
     let server = Server::start_with(settings).await;
     let api = server.api().register("Ada").await.api;
     let first = upload(&api, "1.png", "image/png", &image("1")).await.expect(StatusCode::CREATED);

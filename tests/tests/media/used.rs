@@ -5,7 +5,7 @@ use std::time::Duration;
 use annals_tests::{Api, Server, StatusCode, eventually};
 use serde_json::{Value, json};
 
-use crate::support::{image, upload};
+use crate::support::{image, path_of, upload};
 
 fn draft(media: &[&str]) -> Value {
     let media: Vec<_> = media.iter().map(|id| json!({"id": id, "alt": "Squares"})).collect();
@@ -52,6 +52,21 @@ async fn a_published_post_lets_its_files_go() {
     let mut post = draft(&[&file]);
     (post["type"], post["integrations"]) = (json!("now"), json!([{"id": channel}]));
     api.post("posts", post).await.expect(StatusCode::CREATED);
+    // What it shows is in the feed, at an address that readers can fetch.
+    let item = eventually("it is published", Duration::from_secs(30), || async {
+        let feed = api.get(&format!("/feeds/{channel}.json")).await.expect(StatusCode::OK);
+        feed.at("/items/0").is_object().then(|| feed.at("/items/0/attachments/0").clone())
+    })
+    .await;
+    assert_eq!((&item["mime_type"], &item["title"]), (&json!("image/png"), &json!("Squares")));
+    let address = path_of(item["url"].as_str().expect("an address"));
+    let fetched = server.api().get(&address).await.expect(StatusCode::OK);
+    assert_eq!(fetched.headers["content-length"], item["size_in_bytes"].to_string());
+    let atom = api.get(&format!("/feeds/{channel}.atom")).await.expect(StatusCode::OK).text;
+    let feed = feed_rs::parser::parse(atom.as_bytes()).expect("is a feed");
+    let enclosure = feed.entries[0].links.iter().find(|link| link.rel.as_deref() == Some("enclosure"));
+    let enclosure = enclosure.expect("it has one");
+    assert_eq!((enclosure.media_type.as_deref(), enclosure.href.contains(&file)), (Some("image/png"), true));
     delete_when_free(&api, &file).await;
 }
 
