@@ -145,9 +145,10 @@ impl Posts {
             .transact(context, "ReplyToPost", move |work| {
                 let (reply, platforms) = (reply.clone(), platforms.clone());
                 Box::pin(async move {
-                    own_post(work, member, id).await?;
+                    let before = own_post(work, member, id).await?.composition().assets();
                     work.execute::<Post>(id, PostCommand::Reply { reply }).await?;
                     let post = work.load::<Post>(id).await?;
+                    attach(work, member.organization, id, &before, post.composition()).await?;
                     if post.status() == PostStatus::Draft {
                         return Ok(());
                     }

@@ -34,6 +34,10 @@ async fn a_file_of_an_unfinished_post_can_not_be_deleted() {
     assert_eq!(refused.at("/code"), "MEDIA_IN_USE");
     assert!(refused.text_at("/message").contains(&post), "{}", refused.text);
     assert_eq!(api.get(&format!("media/{first}")).await.at("/data/usedBy/0"), post.as_str());
+    // A reply's file is held as well.
+    let reply = json!({"content": "And this", "media": [{"id": second}]});
+    api.post(&format!("posts/{post}/comments"), reply).await.expect(StatusCode::CREATED);
+    api.delete(&format!("media/{second}")).await.expect(StatusCode::CONFLICT);
     // Another in its place lets it go at once.
     api.put(&format!("posts/{post}"), draft(&[&second])).await.expect(StatusCode::OK);
     api.delete(&format!("media/{first}")).await.expect(StatusCode::OK);
