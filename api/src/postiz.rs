@@ -7,6 +7,7 @@
 
 mod channels;
 mod failure;
+mod media;
 mod posts;
 
 use actix_web::http::Method;
@@ -23,6 +24,10 @@ pub fn commands(routes: &mut Routes) {
     let group = "/public/v1/posts/group/{id}";
     routes.foreign_command(Method::DELETE, group, post("delete"), tell, posts::delete);
     routes.foreign_command(Method::PUT, "/public/v1/posts/{id}/status", post("update"), tell, posts::status);
+    let media = Access::Right("media", "create");
+    routes.foreign_command(Method::POST, "/public/v1/upload", media, tell, media::upload).streams_body();
+    let from_url = "/public/v1/upload-from-url";
+    routes.foreign_command(Method::POST, from_url, media, tell, media::upload_from_url);
     let trigger = "/public/v1/integration-trigger/{id}";
     let channel = Access::Right("integration", "read");
     routes.foreign_command(Method::POST, trigger, channel, tell, channels::trigger);
@@ -46,6 +51,8 @@ pub fn queries(routes: &mut Routes) {
         channels::is_connected,
         channels::settings,
         channels::trigger,
+        media::upload,
+        media::upload_from_url,
         posts::create,
         posts::list,
         posts::delete,

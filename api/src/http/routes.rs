@@ -205,13 +205,15 @@ impl Routes {
         access: Access,
         failure: Failure,
         handler: F,
-    ) where
+    ) -> Entry<'_>
+    where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
         let entry = self.add(Side::Command, method, path.to_string(), access, handler);
         entry.0.door = Door::Foreign { failure };
+        entry
     }
 
     /// A `GET` at `path` itself that anyone may call on any node: health, metrics, the document.

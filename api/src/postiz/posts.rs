@@ -20,7 +20,7 @@ use crate::{
     publishing::{
         failed,
         input::{PostBody, PostType, TargetBody, member},
-        parts::{self, StringOr, bodies},
+        parts::{self, MediaBody, StringOr, bodies},
         posts::{commands, find, get},
         times::{self, End},
         views::{DeliveryView, PostView},
@@ -74,15 +74,22 @@ pub(super) struct ChannelRef {
     id: Uuid,
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Deserialize, ToSchema)]
 pub(super) struct PartBody {
     content: String,
+    /// Files of the media library, as uploading gave them.
     #[serde(default)]
-    #[schema(value_type = Vec<Object>)]
-    image: Vec<Value>,
+    image: Vec<ImageRef>,
     /// Minutes after the part before it.
     #[serde(default)]
     delay: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+pub(super) struct ImageRef {
+    id: Uuid,
+    /// What it shows, for those who can't see it.
+    alt: Option<String>,
 }
 
 /// What goes to one channel.
@@ -147,7 +154,7 @@ impl PostsBody {
             return Err(ApiError::field("posts", "must have at least one entry, with at least one value"));
         };
         let content = first.content.clone();
-        let thread: Vec<(&str, u64)> = comments(&self.posts[0]).collect();
+        let (media, thread) = (images(&first.image), comments(&self.posts[0]));
         let mut integrations = Vec::with_capacity(self.posts.len());
         for (nth, entry) in self.posts.iter().enumerate() {
             let fault =
@@ -155,17 +162,14 @@ impl PostsBody {
             let Some(own) = entry.value.first() else {
                 return Err(fault("", "must have at least one entry"));
             };
-            if let Some(part) = entry.value.iter().position(|part| !part.image.is_empty()) {
-                return Err(fault(&format!("[{part}].image"), "is not supported yet: only text"));
-            }
             if own.delay > 0 {
                 return Err(fault("[0].delay", "must be 0: nothing comes before the first part"));
             }
             let content = (own.content != content).then(|| own.content.clone());
-            let is_common = comments(entry).eq(thread.iter().copied());
-            let own_thread = (!is_common).then(|| comments(entry).map(part).collect());
+            let own_media = (own.image != first.image).then(|| images(&own.image));
+            let own_thread = (comments(entry) != thread).then(|| parts_of(comments(entry)));
             let id = entry.integration.id;
-            integrations.push(TargetBody { id, content, media: None, thread: own_thread });
+            integrations.push(TargetBody { id, content, media: own_media, thread: own_thread });
         }
         let date = self.date.filter(|date| !date.is_empty());
         let (kind, scheduled_at) = match self.kind {
@@ -173,21 +177,29 @@ impl PostsBody {
             Kind::Now => (PostType::Now, None),
             Kind::Schedule | Kind::Update => (PostType::Schedule, date),
         };
-        let thread = thread.into_iter().map(part).collect();
+        let thread = parts_of(thread);
         let tags = self.tags.into_iter().map(|tag| tag.value).collect();
-        let (media, timezone) = (Vec::new(), None);
+        let timezone = None;
         Ok(PostBody { content, media, thread, integrations, kind, scheduled_at, timezone, tags })
     }
 }
 
-/// What follows the first part, and how many minutes after the one before.
-fn comments(entry: &EntryBody) -> impl Iterator<Item = (&str, u64)> {
-    entry.value.iter().skip(1).map(|part| (part.content.as_str(), part.delay))
+/// What follows the first part.
+fn comments(entry: &EntryBody) -> &[PartBody] {
+    entry.value.get(1..).unwrap_or_default()
 }
 
-fn part((content, delay): (&str, u64)) -> StringOr<parts::PartBody> {
-    let delay_seconds = delay.saturating_mul(60);
-    StringOr(parts::PartBody { content: content.to_string(), media: Vec::new(), delay_seconds })
+fn parts_of(comments: &[PartBody]) -> Vec<StringOr<parts::PartBody>> {
+    let part = |comment: &PartBody| parts::PartBody {
+        content: comment.content.clone(),
+        media: images(&comment.image),
+        delay_seconds: comment.delay.saturating_mul(60),
+    };
+    comments.iter().map(|comment| StringOr(part(comment))).collect()
+}
+
+fn images(images: &[ImageRef]) -> Vec<StringOr<MediaBody>> {
+    images.iter().map(|image| StringOr(MediaBody { id: image.id, alt: image.alt.clone() })).collect()
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -457,14 +469,16 @@ mod tests {
         let text = format!(
             r#"{{"type": "schedule", "date": "2026-12-01T09:00:00Z", "shortLink": false, "tags": [{{"value": "launch", "label": "Launch"}}],
                 "posts": [{{"integration": {{"id": "{POST}"}}, "value": [{{"content": "a"}}, {{"content": "then"}}], "settings": {{}}}},
-                          {{"integration": {{"id": "{CHANNEL}"}}, "value": [{{"content": "b"}}, {{"content": "then", "delay": 5}}]}}]}}"#
+                          {{"integration": {{"id": "{CHANNEL}"}}, "value": [{{"content": "b", "image": [{{"id": "{POST}", "path": "https://x/y.png", "alt": "A cat"}}]}}, {{"content": "then", "delay": 5}}]}}]}}"#
         );
         let post = body(&text).request().expect("is a post");
         let thread: Vec<_> = post.thread.iter().map(|part| part.0.content.as_str()).collect();
         assert_eq!((post.content.as_str(), thread), ("a", vec!["then"]));
         let own: Vec<_> = post.integrations.iter().map(|target| target.content.as_deref()).collect();
         assert_eq!(own, [None, Some("b")]);
-        assert!(post.integrations[0].thread.is_none());
+        assert!(post.integrations[0].thread.is_none() && post.integrations[0].media.is_none());
+        let own_media = post.integrations[1].media.as_deref().expect("its image is its own");
+        assert_eq!(own_media[0].0.alt.as_deref(), Some("A cat"));
         let own_thread = post.integrations[1].thread.as_deref().expect("its delay is its own");
         assert_eq!((own_thread[0].0.content.as_str(), own_thread[0].0.delay_seconds), ("then", 300));
         assert_eq!(
@@ -483,8 +497,6 @@ mod tests {
         assert_eq!(fault("").as_deref(), Some("posts"));
         assert_eq!(fault(&entry("")).as_deref(), Some("posts"));
         assert_eq!(fault(&entry(r#"{"content": "a"}"#)), None);
-        let with_image = entry(r#"{"content": "a", "image": [{"id": "1"}]}"#);
-        assert_eq!(fault(&with_image).as_deref(), Some("posts[0].value[0].image"));
         let late = entry(r#"{"content": "a", "delay": 5}"#);
         assert_eq!(fault(&late).as_deref(), Some("posts[0].value[0].delay"));
         let others =

@@ -1,7 +1,7 @@
 //! `/media`: an organization's library of files.
 
 pub(super) mod serve;
-pub(super) mod upload;
+pub(crate) mod upload;
 
 use std::{path::Path, sync::Arc};
 
@@ -135,7 +135,7 @@ impl MediaDesk {
 /// A file of the library.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct MediaFileView {
+pub(crate) struct MediaFileView {
     pub id: Uuid,
     /// What it was called where it came from; none once who uploaded it was forgotten.
     pub name: Option<String>,
@@ -163,7 +163,7 @@ pub(super) struct MediaFileView {
 /// A smaller one of an image, or a video's poster.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct VariantView {
+pub(crate) struct VariantView {
     pub name: String,
     pub media_type: &'static str,
     pub size_bytes: u64,

@@ -2,6 +2,7 @@
 
 mod files;
 mod library;
+mod postiz;
 mod refused;
 mod support;
 mod used;

@@ -32,13 +32,21 @@ pub(crate) fn part(field: &str, name: &str, media_type: &str, bytes: &[u8]) -> V
 }
 
 pub(crate) async fn send_form(api: &Api, parts: &[Vec<u8>]) -> Answer {
-    let body = [parts.concat(), format!("--{BOUNDARY}--\r\n").into_bytes()].concat();
-    send_raw(api, body).await
+    send_raw(api, form(parts)).await
 }
 
 pub(crate) async fn send_raw(api: &Api, body: Vec<u8>) -> Answer {
+    send_raw_to(api, "media/upload", body).await
+}
+
+pub(crate) async fn send_raw_to(api: &Api, path: &str, body: Vec<u8>) -> Answer {
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    Api::send(api.request(Method::POST, "media/upload").header("content-type", kind).body(body)).await
+    Api::send(api.request(Method::POST, path).header("content-type", kind).body(body)).await
+}
+
+/// A whole form.
+pub(crate) fn form(parts: &[Vec<u8>]) -> Vec<u8> {
+    [parts.concat(), format!("--{BOUNDARY}--\r\n").into_bytes()].concat()
 }
 
 pub(crate) async fn upload(api: &Api, name: &str, media_type: &str, bytes: &[u8]) -> Answer {

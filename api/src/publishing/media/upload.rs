@@ -75,9 +75,19 @@ pub(crate) async fn upload(
     request: HttpRequest,
     payload: web::Payload,
 ) -> ApiResult {
+    answer(uploaded(&state, caller, &request, payload).await?)
+}
+
+/// Takes the file of a multipart form into the caller's organization's library.
+pub(crate) async fn uploaded(
+    state: &AppState,
+    caller: Caller,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Kept, ApiError> {
     let form = Multipart::new(request.headers(), payload);
     let incoming = receive(&state.media, form).await?;
-    take_in(&state, caller, incoming, MediaOrigin::Upload).await
+    take_in(state, caller, incoming, MediaOrigin::Upload).await
 }
 
 /// Fetches a file from a public address into the library.
@@ -93,8 +103,27 @@ pub(crate) async fn upload_from_url(
     caller: Caller,
     Body(body): Body<FromUrlBody>,
 ) -> ApiResult {
-    let incoming = fetch(&state.media, &body).await?;
-    take_in(&state, caller, incoming, MediaOrigin::Url).await
+    answer(fetched(&state, caller, &body).await?)
+}
+
+/// Fetches a file from a public address into the caller's organization's library.
+pub(crate) async fn fetched(state: &AppState, caller: Caller, body: &FromUrlBody) -> Result<Kept, ApiError> {
+    let incoming = fetch(&state.media, body).await?;
+    take_in(state, caller, incoming, MediaOrigin::Url).await
+}
+
+/// A file of the library that was just sent.
+pub(crate) struct Kept {
+    pub(crate) file: MediaFileView,
+    /// False where the organization had these bytes already.
+    pub(crate) is_new: bool,
+    pub(crate) position: u64,
+}
+
+fn answer(kept: Kept) -> ApiResult {
+    let Kept { file, is_new, position } = kept;
+    let answer = if is_new { Answer::created(file) } else { Answer::ok(file) };
+    answer.position(position).respond()
 }
 
 /// A whole file, and what its sender says of it.
@@ -220,7 +249,12 @@ async fn whole(
     Ok(Incoming { name: said.name, kind, file })
 }
 
-async fn take_in(state: &AppState, mut caller: Caller, incoming: Incoming, origin: MediaOrigin) -> ApiResult {
+async fn take_in(
+    state: &AppState,
+    mut caller: Caller,
+    incoming: Incoming,
+    origin: MediaOrigin,
+) -> Result<Kept, ApiError> {
     let Incoming { name, kind, file } = incoming;
     // The gate did not see the bytes: the same key with other bytes is another request.
     if let Some(idempotency) = &mut caller.context.idempotency {
@@ -245,9 +279,8 @@ async fn take_in(state: &AppState, mut caller: Caller, incoming: Incoming, origi
     let outcome = taken.map_err(not_taken)?;
     let Some(taken) = outcome.value else { return Err(ApiError::not_found("media")) };
     let position = outcome.receipt.position;
-    let view = find(state, &caller.having_written(position), taken.id).await?;
-    let answer = if taken.is_new { Answer::created(view) } else { Answer::ok(view) };
-    answer.position(position).respond()
+    let file = find(state, &caller.having_written(position), taken.id).await?;
+    Ok(Kept { file, is_new: taken.is_new, position })
 }
 
 /// The next part of a form, unless its sender has gone silent.
