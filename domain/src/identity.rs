@@ -15,5 +15,5 @@ mod samples;
 pub use api_key::{ApiKey, ApiKeyCommand, ApiKeyError, ApiKeyEvent};
 pub use organization::{Organization, OrganizationCommand, OrganizationError, OrganizationEvent};
 pub use session::{Session, SessionCommand, SessionError, SessionEvent};
-pub use user::{User, UserCommand, UserError, UserEvent};
+pub use user::{User, UserCommand, UserError, UserEvent, VerificationOccasion};
 pub use values::*;

@@ -4,6 +4,7 @@
 //! randomness: times and ids come in with the command. Every aggregate is a
 //! [`cqrs_es::Aggregate`]; what it refuses, it refuses with a [`Refusal`].
 
+pub mod engagement;
 pub mod identity;
 pub mod kernel;
 pub mod operations;

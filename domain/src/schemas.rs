@@ -10,6 +10,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
 use crate::{
+    engagement::Mailing,
     identity::{ApiKey, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
     publishing::{Integration, MediaAsset, MediaLibrary, Post, TagBook},
@@ -55,6 +56,7 @@ pub fn event_schemas() -> Vec<EventSchema> {
         of::<ProjectionControl>("1"),
         of::<TimerControl>("1"),
         of::<Disclosure>("1"),
+        of::<Mailing>("1"),
     ]
     .concat();
     all.sort_by(|one, other| one.event_type.cmp(&other.event_type));

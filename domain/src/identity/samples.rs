@@ -70,6 +70,18 @@ fn users() -> Vec<UserEvent> {
             expires_at: at(),
         },
         UserEvent::EmailChanged { email: email() },
+        UserEvent::EmailVerificationRequested {
+            token: secret("user-secret"),
+            request_id: id(4),
+            occasion: VerificationOccasion::Registration,
+            expires_at: at(),
+        },
+        UserEvent::EmailVerified,
+        UserEvent::PasswordResetRequested {
+            token: secret("user-secret"),
+            request_id: id(4),
+            expires_at: at(),
+        },
         UserEvent::OrganizationJoined { organization_id: id(2) },
         UserEvent::OrganizationLeft { organization_id: id(2) },
         UserEvent::ApiKeyAdded { api_key_id: id(5) },

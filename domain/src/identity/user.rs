@@ -3,6 +3,7 @@
 mod commands;
 mod errors;
 mod events;
+mod mailed;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use commands::UserCommand;
 pub use errors::UserError;
-pub use events::UserEvent;
+pub use events::{UserEvent, VerificationOccasion};
+use mailed::MailedToken;
 
 use super::{Profile, UserSettings};
 use crate::kernel::{ApiKeyId, EmailAddress, OrganizationId, Owner, Personal, Secret, SessionId, UserId};
@@ -31,6 +33,8 @@ pub struct User {
     settings: Option<Personal<UserSettings>>,
     password: Option<Secret<String>>,
     email_change: Option<EmailChange>,
+    email_verification: Option<MailedToken>,
+    password_reset: Option<MailedToken>,
     session_epoch: u32,
     kept_session: Option<SessionId>,
     /// Every organization the user is a member of.
@@ -61,8 +65,12 @@ impl User {
     pub const ORGANIZATIONS_MAX: usize = 100;
     pub const API_KEYS_MAX: usize = 50;
     pub const EMAIL_CHANGE_VALID_FOR: TimeDelta = TimeDelta::hours(24);
+    pub const VERIFICATION_VALID_FOR: TimeDelta = TimeDelta::days(7);
+    pub const PASSWORD_RESET_VALID_FOR: TimeDelta = TimeDelta::hours(1);
+    /// Between two links of one kind: nobody's mailbox is flooded through us.
+    pub const LINKS_APART: TimeDelta = TimeDelta::minutes(1);
     /// Changes with the fields above: a snapshot of another shape is ignored.
-    pub const SNAPSHOT_FINGERPRINT: &'static str = "user-1";
+    pub const SNAPSHOT_FINGERPRINT: &'static str = "user-2";
 
     pub fn is_active(&self) -> bool {
         self.status == UserStatus::Active
@@ -165,6 +173,28 @@ impl User {
                 let address = change.address.get().ok_or(UserError::NoSuchEmailChange)?;
                 Ok(Some(UserEvent::EmailChanged { email: Personal::new(self.id, address.clone()) }))
             }
+            UserCommand::RequestEmailVerification { request_id, occasion, token_digest, now } => {
+                self.request_verification(request_id, occasion, token_digest, now).map(Some)
+            }
+            UserCommand::VerifyEmail { token_digest, now } => {
+                let asked = self.email_verification.as_ref();
+                let is_valid = asked.is_some_and(|asked| asked.is(&token_digest, now));
+                is_valid.then_some(Some(UserEvent::EmailVerified)).ok_or(UserError::NoSuchVerification)
+            }
+            UserCommand::RequestPasswordReset { request_id, token_digest, now } => {
+                Ok(self.request_password_reset(request_id, token_digest, now))
+            }
+            UserCommand::ResetPassword { token_digest, password_hash, now } => {
+                let asked = self.password_reset.as_ref();
+                if !asked.is_some_and(|asked| asked.is(&token_digest, now)) {
+                    return Err(UserError::NoSuchPasswordReset);
+                }
+                Ok(Some(UserEvent::PasswordChanged {
+                    password: Secret::new(Self::secrets(self.id), password_hash),
+                    session_epoch: self.session_epoch + 1,
+                    kept_session: None,
+                }))
+            }
             UserCommand::JoinOrganization { organization_id } => self.join(organization_id),
             UserCommand::LeaveOrganization { organization_id } => Ok(self
                 .organizations
@@ -232,6 +262,7 @@ impl Aggregate for User {
                 self.password = Some(password);
                 self.session_epoch = session_epoch;
                 self.kept_session = kept_session;
+                self.password_reset = None;
             }
             UserEvent::SessionsRevoked { session_epoch, kept_session } => {
                 self.session_epoch = session_epoch;
@@ -244,6 +275,19 @@ impl Aggregate for User {
                 self.email = Some(email);
                 self.email_verified = true;
                 self.email_change = None;
+                // What was mailed to the address of before proves nothing of this one.
+                self.email_verification = None;
+                self.password_reset = None;
+            }
+            UserEvent::EmailVerificationRequested { token, expires_at, .. } => {
+                self.email_verification = Some(MailedToken::new(token, expires_at));
+            }
+            UserEvent::EmailVerified => {
+                self.email_verified = true;
+                self.email_verification = None;
+            }
+            UserEvent::PasswordResetRequested { token, expires_at, .. } => {
+                self.password_reset = Some(MailedToken::new(token, expires_at));
             }
             UserEvent::OrganizationJoined { organization_id } => {
                 self.organizations.insert(organization_id);

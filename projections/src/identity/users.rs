@@ -99,6 +99,7 @@ fn apply(users: &mut Rows<UserRow>, event: &UnparsedEvent) -> Result<(), Project
             user.pending_email = None;
             user.pending_email_expires_at = None;
         }
+        UserEvent::EmailVerified => user.email_verified = true,
         UserEvent::OperatorGranted => user.operator = true,
         UserEvent::OperatorRevoked => user.operator = false,
         UserEvent::Deleted => {
@@ -107,6 +108,8 @@ fn apply(users: &mut Rows<UserRow>, event: &UnparsedEvent) -> Result<(), Project
         }
         UserEvent::PasswordChanged { .. }
         | UserEvent::SessionsRevoked { .. }
+        | UserEvent::EmailVerificationRequested { .. }
+        | UserEvent::PasswordResetRequested { .. }
         | UserEvent::OrganizationJoined { .. }
         | UserEvent::OrganizationLeft { .. }
         | UserEvent::ApiKeyAdded { .. }

@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::VerificationOccasion;
 use crate::{
     identity::{Profile, UserSettings},
     kernel::{ApiKeyId, EmailAddress, OrganizationId, SessionId, UserId},
@@ -39,6 +40,29 @@ pub enum UserCommand {
     },
     ConfirmEmailChange {
         token_digest: String,
+        now: DateTime<Utc>,
+    },
+    /// A link to the address that the account has; at most one a minute.
+    RequestEmailVerification {
+        request_id: Uuid,
+        occasion: VerificationOccasion,
+        token_digest: String,
+        now: DateTime<Utc>,
+    },
+    VerifyEmail {
+        token_digest: String,
+        now: DateTime<Utc>,
+    },
+    /// A link with which a new password may be set; asked for again within a minute it does nothing.
+    RequestPasswordReset {
+        request_id: Uuid,
+        token_digest: String,
+        now: DateTime<Utc>,
+    },
+    /// Ends every session.
+    ResetPassword {
+        token_digest: String,
+        password_hash: String,
         now: DateTime<Utc>,
     },
     JoinOrganization {

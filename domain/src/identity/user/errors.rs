@@ -11,6 +11,14 @@ pub enum UserError {
     SameAddress,
     #[error("the link is not valid any more, ask for a new one")]
     NoSuchEmailChange,
+    #[error("the link is not valid any more, ask for a new one")]
+    NoSuchVerification,
+    #[error("the link is not valid any more, ask for a new one")]
+    NoSuchPasswordReset,
+    #[error("this mail address is verified already")]
+    AlreadyVerified,
+    #[error("a link was mailed less than a minute ago, look for it or ask again in a minute")]
+    VerificationJustSent,
     #[error("a user can be in at most {max} organizations, leave one first")]
     TooManyOrganizations { max: usize },
     #[error("a user can have at most {max} api keys, revoke one first")]
@@ -23,8 +31,13 @@ impl Refusal for UserError {
     fn kind(&self) -> RefusalKind {
         match self {
             Self::NotFound => RefusalKind::NotFound,
-            Self::NoSuchEmailChange | Self::SameAddress => RefusalKind::Invalid,
+            Self::NoSuchEmailChange
+            | Self::NoSuchVerification
+            | Self::NoSuchPasswordReset
+            | Self::SameAddress => RefusalKind::Invalid,
             Self::AlreadyRegistered
+            | Self::AlreadyVerified
+            | Self::VerificationJustSent
             | Self::TooManyOrganizations { .. }
             | Self::TooManyApiKeys { .. }
             | Self::StillMember => RefusalKind::Conflict,
@@ -37,6 +50,10 @@ impl Refusal for UserError {
             Self::AlreadyRegistered => "USER_ALREADY_REGISTERED",
             Self::SameAddress => "EMAIL_UNCHANGED",
             Self::NoSuchEmailChange => "EMAIL_CHANGE_INVALID",
+            Self::NoSuchVerification => "VERIFICATION_INVALID",
+            Self::NoSuchPasswordReset => "PASSWORD_RESET_INVALID",
+            Self::AlreadyVerified => "EMAIL_ALREADY_VERIFIED",
+            Self::VerificationJustSent => "VERIFICATION_JUST_SENT",
             Self::TooManyOrganizations { .. } => "TOO_MANY_ORGANIZATIONS",
             Self::TooManyApiKeys { .. } => "TOO_MANY_API_KEYS",
             Self::StillMember => "USER_STILL_MEMBER",
@@ -46,7 +63,7 @@ impl Refusal for UserError {
     fn field(&self) -> Option<&str> {
         match self {
             Self::SameAddress => Some("email"),
-            Self::NoSuchEmailChange => Some("token"),
+            Self::NoSuchEmailChange | Self::NoSuchVerification | Self::NoSuchPasswordReset => Some("token"),
             _ => None,
         }
     }

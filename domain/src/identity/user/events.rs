@@ -47,6 +47,25 @@ pub enum UserEvent {
     EmailChanged {
         email: Personal<EmailAddress>,
     },
+    /// A link goes to the account's address; one of before does not count any more.
+    EmailVerificationRequested {
+        /// SHA-256 of the token that is mailed.
+        token: Secret<String>,
+        /// From which the token is derived; new for every request.
+        request_id: uuid::Uuid,
+        occasion: VerificationOccasion,
+        expires_at: DateTime<Utc>,
+    },
+    /// The token that was mailed to the address came back.
+    EmailVerified,
+    /// A link goes to the account's address; one of before does not count any more.
+    PasswordResetRequested {
+        /// SHA-256 of the token that is mailed.
+        token: Secret<String>,
+        /// From which the token is derived; new for every request.
+        request_id: uuid::Uuid,
+        expires_at: DateTime<Utc>,
+    },
     OrganizationJoined {
         organization_id: OrganizationId,
     },
@@ -64,6 +83,16 @@ pub enum UserEvent {
     Deleted,
 }
 
+/// Why an address is to be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerificationOccasion {
+    /// The account is new: the mail welcomes, too.
+    Registration,
+    /// The person asked for another link.
+    Asked,
+}
+
 named_events! {
     UserEvent, version "1",
     Registered => "identity.user.registered",
@@ -73,6 +102,9 @@ named_events! {
     SessionsRevoked => "identity.user.sessions_revoked",
     EmailChangeRequested => "identity.user.email_change_requested",
     EmailChanged => "identity.user.email_changed",
+    EmailVerificationRequested => "identity.user.email_verification_requested",
+    EmailVerified => "identity.user.email_verified",
+    PasswordResetRequested => "identity.user.password_reset_requested",
     OrganizationJoined => "identity.user.organization_joined",
     OrganizationLeft => "identity.user.organization_left",
     ApiKeyAdded => "identity.user.api_key_added",

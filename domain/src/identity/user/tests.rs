@@ -185,3 +185,105 @@ fn organizations_and_keys_are_bounded() {
         .when(UserCommand::AddApiKey { api_key_id: ApiKeyId::default() })
         .then_expect_events(vec![UserEvent::ApiKeyAdded { api_key_id: ApiKeyId::default() }]);
 }
+
+fn verification(expires_at: DateTime<Utc>) -> UserEvent {
+    UserEvent::EmailVerificationRequested {
+        token: Secret::new(User::secrets(USER), "digest".to_string()),
+        request_id: Uuid::from_u128(9),
+        occasion: VerificationOccasion::Asked,
+        expires_at,
+    }
+}
+
+fn reset(digest: &str, expires_at: DateTime<Utc>) -> UserEvent {
+    UserEvent::PasswordResetRequested {
+        token: Secret::new(User::secrets(USER), digest.to_string()),
+        request_id: Uuid::from_u128(9),
+        expires_at,
+    }
+}
+
+fn ask_for_reset(digest: &str) -> UserCommand {
+    let request_id = Uuid::from_u128(9);
+    UserCommand::RequestPasswordReset { request_id, token_digest: digest.to_string(), now: now() }
+}
+
+fn reset_with(digest: &str) -> UserCommand {
+    let (token_digest, password_hash) = (digest.to_string(), "new".to_string());
+    UserCommand::ResetPassword { token_digest, password_hash, now: now() }
+}
+
+#[test]
+fn an_address_is_verified_once_by_the_token_that_was_mailed_to_it() {
+    let verify = UserCommand::VerifyEmail { token_digest: "digest".to_string(), now: now() };
+    let until = now() + TimeDelta::seconds(1);
+    given(vec![registered(), verification(until)])
+        .when(verify.clone())
+        .then_expect_events(vec![UserEvent::EmailVerified]);
+    let changed = UserEvent::EmailChanged { email: Personal::new(USER, address("ada@new.example.org")) };
+    for refused in [
+        vec![registered()],
+        vec![registered(), verification(now())],
+        vec![registered(), verification(until), UserEvent::EmailVerified],
+        vec![registered(), verification(until), changed],
+    ] {
+        given(refused).when(verify.clone()).then_expect_error(UserError::NoSuchVerification);
+    }
+}
+
+#[test]
+fn another_link_to_verify_is_mailed_after_a_minute_and_not_once_it_is_verified() {
+    let ask = UserCommand::RequestEmailVerification {
+        request_id: Uuid::from_u128(9),
+        occasion: VerificationOccasion::Asked,
+        token_digest: "digest".to_string(),
+        now: now(),
+    };
+    let until = now() + User::VERIFICATION_VALID_FOR;
+    given(vec![registered(), verification(until - User::LINKS_APART)])
+        .when(ask.clone())
+        .then_expect_events(vec![verification(until)]);
+    given(vec![registered(), verification(until - TimeDelta::seconds(59))])
+        .when(ask.clone())
+        .then_expect_error(UserError::VerificationJustSent);
+    given(vec![registered(), verification(until), UserEvent::EmailVerified])
+        .when(ask)
+        .then_expect_error(UserError::AlreadyVerified);
+}
+
+#[test]
+fn the_newest_link_resets_the_password_once_and_ends_every_session() {
+    let until = now() + TimeDelta::seconds(1);
+    let changed = UserEvent::PasswordChanged {
+        password: Secret::new(User::secrets(USER), "new".to_string()),
+        session_epoch: 1,
+        kept_session: None,
+    };
+    given(vec![registered(), reset("digest", until)])
+        .when(reset_with("digest"))
+        .then_expect_events(vec![changed.clone()]);
+    let moved = UserEvent::EmailChanged { email: Personal::new(USER, address("ada@new.example.org")) };
+    for refused in [
+        vec![registered()],
+        vec![registered(), reset("digest", now())],
+        vec![registered(), reset("digest", until), reset("newer", until)],
+        vec![registered(), reset("digest", until), changed.clone()],
+        vec![registered(), reset("digest", until), moved],
+    ] {
+        given(refused).when(reset_with("digest")).then_expect_error(UserError::NoSuchPasswordReset);
+    }
+    let after = user(vec![registered(), reset("digest", until), changed]);
+    assert!(!after.honours_session(HERE, 0), "whoever was signed in is not any more");
+}
+
+#[test]
+fn a_reset_that_is_asked_for_again_at_once_changes_nothing() {
+    let until = now() + User::PASSWORD_RESET_VALID_FOR;
+    given(vec![registered()]).when(ask_for_reset("digest")).then_expect_events(vec![reset("digest", until)]);
+    given(vec![registered(), reset("digest", until - TimeDelta::seconds(59))])
+        .when(ask_for_reset("newer"))
+        .then_expect_events(vec![]);
+    given(vec![registered(), reset("digest", until - User::LINKS_APART)])
+        .when(ask_for_reset("newer"))
+        .then_expect_events(vec![reset("newer", until)]);
+}
