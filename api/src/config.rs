@@ -36,6 +36,7 @@ pub struct Config {
     pub rights: Rights,
     pub outbound: Outbound,
     pub media: Media,
+    pub mail: Mail,
     pub kafka: Kafka,
     pub log: Log,
     pub telemetry: Telemetry,
@@ -151,6 +152,17 @@ pub struct Media {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// Whom mail is from; `Annals <annals@…>` at the public address's host if not given.
+    pub from: Option<String>,
+    /// A mail server: `smtps://user:password@host`. Files in the data folder if neither it nor Resend is given.
+    pub smtp_url: Option<Hidden>,
+    pub resend_api_key: Option<Hidden>,
+    pub resend_url: Url,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Kafka {
     /// `host:port` each; none: events are not relayed.
     pub brokers: Vec<String>,
@@ -243,13 +255,15 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// The settings whose values are never shown.
-pub const HIDDEN_KEYS: [&str; 8] = [
+pub const HIDDEN_KEYS: [&str; 10] = [
     "database.url",
     "secrets.master_key",
     "secrets.former_master_keys",
     "secrets.token_key",
     "secrets.former_token_keys",
     "secrets.notary_key",
+    "mail.smtp_url",
+    "mail.resend_api_key",
     "kafka.properties",
     "telemetry.sentry_dsn",
 ];
@@ -299,6 +313,12 @@ impl Default for Config {
                 image_pixels_max: 40_000_000,
                 upload_timeout_s: 600,
             },
+            mail: Mail {
+                from: None,
+                smtp_url: None,
+                resend_api_key: None,
+                resend_url: annals_adapters::mail::RESEND_URL.parse().expect("is a URL"),
+            },
             kafka: Kafka {
                 brokers: Vec::new(),
                 topic_prefix: "annals".to_string(),
@@ -337,6 +357,12 @@ impl Config {
             (None, _) => {}
         }
         format!("http://{listen}")
+    }
+
+    /// Whom mail is from.
+    pub fn mail_from(&self) -> String {
+        let host = self.public_url.as_ref().and_then(|url| url.domain()).unwrap_or("localhost");
+        self.mail.from.clone().unwrap_or_else(|| format!("Annals <annals@{host}>"))
     }
 
     /// Where events are relayed to; `None` if they are not.

@@ -6,6 +6,7 @@
 //!
 //! | pages | file |
 //! |---|---|
+//! | where links in mail lead | `mailed.rs`, `invitation.rs` |
 //! | sign in and out, light and dark | `sign_in.rs`, `theme.rs` |
 //! | overview | `overview.rs`, its plots from `samples.rs` |
 //! | calendar, one post | `calendar.rs`, `posts.rs` |
@@ -24,7 +25,9 @@ mod calendar;
 mod events;
 mod failure;
 mod frame;
+mod invitation;
 mod keys;
+mod mailed;
 mod nodes;
 mod overview;
 mod parked;
@@ -51,6 +54,7 @@ use failure::told;
 /// What forms are sent to.
 pub fn commands(routes: &mut Routes) {
     routes.form("/sign-in", Anonymous, told, sign_in::sign_in).limit(LimitClass::Auth);
+    mailed_forms(routes);
     routes.form("/sign-out", Session, told, sign_in::sign_out);
     routes.form("/theme", Anonymous, told, theme::choose);
 
@@ -70,6 +74,17 @@ pub fn commands(routes: &mut Routes) {
     office(routes);
 }
 
+/// What the forms behind the links in mail are sent to.
+fn mailed_forms(routes: &mut Routes) {
+    let auth = LimitClass::Auth;
+    routes.form("/forgot-password", Anonymous, told, mailed::forgot).limit(auth);
+    routes.form("/reset-password", Anonymous, told, mailed::reset).limit(auth);
+    routes.form("/verify-email", Anonymous, told, mailed::verify).limit(auth);
+    routes.form("/confirm-email-change", Anonymous, told, mailed::change).limit(auth);
+    routes.form("/invitations/accept/sign-in", Anonymous, told, invitation::sign_in).limit(auth);
+    routes.form("/invitations/accept/register", Anonymous, told, invitation::register).limit(auth);
+}
+
 /// What the forms of the operator and the auditor are sent to.
 fn office(routes: &mut Routes) {
     let manage = Right("system", "manage");
@@ -85,6 +100,11 @@ fn office(routes: &mut Routes) {
 /// The pages.
 pub fn queries(routes: &mut Routes) {
     routes.page("/sign-in", Anonymous, told, sign_in::page);
+    routes.page("/forgot-password", Anonymous, told, mailed::forgot_page);
+    routes.page("/reset-password", Anonymous, told, mailed::reset_page);
+    routes.page("/verify-email", Anonymous, told, mailed::verify_page);
+    routes.page("/confirm-email-change", Anonymous, told, mailed::change_page);
+    routes.page("/invitations/accept", Anonymous, told, invitation::page);
     routes.page("", Right("activity", "read"), told, overview::page);
     routes.page("/posts", Right("post", "read"), told, calendar::page);
     routes.page("/posts/{id}", Right("post", "read"), told, posts::page);

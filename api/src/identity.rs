@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `auth/register`, `login`, `refresh`, `logout`, `me` | `sign_in.rs` |
 //! | `auth/sessions`, `change-password`, `change-email` | `credentials.rs` |
+//! | `auth/forgot-password`, `reset-password`, `verify-email`, `resend-verification` | `recovery.rs` |
 //! | `users/…` | `users.rs` |
 //! | `agencies/…` | `organizations.rs`, `members.rs`, `invitations.rs` |
 //! | `settings/api-keys` | `api_keys.rs` |
@@ -15,6 +16,7 @@ pub(crate) mod faults;
 mod invitations;
 mod members;
 mod organizations;
+pub(crate) mod recovery;
 mod sign_in;
 mod users;
 mod views;
@@ -46,6 +48,7 @@ pub fn commands(routes: &mut Routes) {
     routes
         .command(M::POST, "/auth/confirm-email-change", Anonymous, credentials::confirm_email_change)
         .limit(LimitClass::Auth);
+    recovery_commands(routes);
 
     routes.command(M::PUT, "/users/profile", Right("profile", "update"), users::put_profile);
     routes.command(M::PATCH, "/users/profile", Right("profile", "update"), users::patch_profile);
@@ -75,6 +78,15 @@ pub fn commands(routes: &mut Routes) {
     routes.command(M::DELETE, "/settings/api-keys/{id}", Right("api-key", "delete"), api_keys::revoke);
 }
 
+fn recovery_commands(routes: &mut Routes) {
+    use Method as M;
+    let auth = LimitClass::Auth;
+    routes.command(M::POST, "/auth/forgot-password", Anonymous, recovery::forgot_password).limit(auth);
+    routes.command(M::POST, "/auth/reset-password", Anonymous, recovery::reset_password).limit(auth);
+    routes.command(M::POST, "/auth/verify-email", Anonymous, recovery::verify_email).limit(auth);
+    routes.command(M::POST, "/auth/resend-verification", Session, recovery::resend_verification).limit(auth);
+}
+
 pub fn queries(routes: &mut Routes) {
     routes.query("/auth/me", SignedIn, sign_in::me);
     routes.query("/auth/sessions", Session, credentials::sessions);
@@ -94,6 +106,8 @@ pub fn queries(routes: &mut Routes) {
         sign_in::register, sign_in::log_in, sign_in::refresh, sign_in::log_out, sign_in::me,
         credentials::sessions, credentials::revoke, credentials::revoke_others,
         credentials::change_password, credentials::change_email, credentials::confirm_email_change,
+        recovery::forgot_password, recovery::reset_password, recovery::verify_email,
+        recovery::resend_verification,
         users::profile, users::put_profile, users::patch_profile, users::settings, users::patch_settings,
         users::delete_account,
         organizations::list, organizations::create, organizations::settings, organizations::put_settings,

@@ -3,21 +3,21 @@
 mod auditing;
 mod checkpoint_topic;
 mod http_config;
+mod post_office;
 
 use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use actix_web::dev::ServerHandle;
 use annals_adapters::{
     files::StoredFiles,
-    mail::MailFolder,
     net::{AllowedHost, HttpClient, OutboundPolicy},
 };
 use annals_commands::{
     Running,
     bus::CommandBus,
+    engagement::{MailRoom, MailTimer},
     identity::{
-        ExpireInvitations, FirstAccount, Identity, IdentityMail, IdentityOptions, InvitationExpiry,
-        PasswordHasher,
+        ExpireInvitations, FirstAccount, Identity, IdentityOptions, InvitationExpiry, PasswordHasher,
     },
     nodes::{self, NewNode},
     ports::{
@@ -196,8 +196,11 @@ impl Node {
         let id = Uuid::now_v7();
         let notary = Notary::new(pool.clone(), notary_key(config, secrets)?);
         let (workers, reader) = if config.has_role(NodeRole::Workers) {
-            let mailer: Arc<dyn Mailer> = Arc::new(MailFolder::new(data.join("mail")));
-            let mail = IdentityMail::new(store.clone(), mailer, public_url);
+            let mailer: Arc<dyn Mailer> = Arc::new(post_office::open(config, data).await?);
+            let mail = (
+                MailRoom::new(Arc::clone(&mailer), Arc::clone(&clock)),
+                MailTimer::new(bus.clone(), mailer, public_url),
+            );
             let workshop: Arc<dyn Workshop> = Arc::new(media.workshop());
             let (mut workers, reader) =
                 Workers::start(id, &bus, &identity, &platforms, mail, (files, workshop), clock).await?;
@@ -297,7 +300,7 @@ impl Workers {
         bus: &CommandBus,
         identity: &Identity,
         platforms: &Platforms,
-        mail: IdentityMail,
+        (mail_room, mail_timer): (MailRoom, MailTimer),
         (files, workshop): (Arc<dyn Files>, Arc<dyn Workshop>),
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<(Self, Reader)> {
@@ -318,7 +321,7 @@ impl Workers {
             .with(media_files)
             .with(MediaProcessing)
             .with(FinishedPosts::new(bus.clone()))
-            .with(mail)
+            .with(mail_room)
             .start(stop.clone())
             .await
             .context("the process managers can't be run")?;
@@ -329,6 +332,7 @@ impl Workers {
                 Arc::new(PublishTimer::new(bus.clone(), platforms.clone())),
                 Arc::new(ExpireInvitations::new(identity.clone())),
                 Arc::new(ProcessMedia::new(bus.clone(), files, workshop)),
+                Arc::new(mail_timer),
             ],
         )
         .start(stop.clone());

@@ -4,7 +4,7 @@
 //!   [`Context`](crate::bus::Context) and answers with [`Done`].
 //! - Passwords are hashed here ([`PasswordHasher`]), tokens made and read here; the domain sees
 //!   hashes and digests only.
-//! - [`IdentityMail`] and [`InvitationExpiry`] are the process managers.
+//! - [`InvitationExpiry`] is the process manager; mail is [`crate::engagement`]'s.
 
 mod access;
 mod account;
@@ -13,13 +13,14 @@ mod done;
 mod expiry;
 mod hashing;
 mod invitations;
-mod mail;
+pub mod links;
 mod operator;
 mod organizations;
+mod recovery;
 mod refusal;
 mod sessions;
 mod sign_in;
-mod tokens;
+pub(crate) mod tokens;
 
 use annals_domain::{
     identity::{ApiKey, Organization, Session, User},
@@ -35,7 +36,6 @@ pub use done::Done;
 pub use expiry::{ExpireInvitations, InvitationExpiry};
 pub use hashing::PasswordHasher;
 pub use invitations::{Accepted, Invite, Invited};
-pub use mail::{IdentityMail, invitation_link};
 pub(crate) use operator::first_operator;
 pub use organizations::NewOrganization;
 pub use refusal::IdentityRefusal;

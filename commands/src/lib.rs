@@ -11,6 +11,7 @@ mod running;
 pub mod timers;
 
 pub mod audit;
+pub mod engagement;
 pub mod identity;
 pub mod publishing;
 

@@ -1,5 +1,6 @@
 //! Bounds that a type does not say.
 
+use annals_adapters::mail::{Sender, SmtpServer};
 use annals_projections::relay::SettingsError;
 
 use super::{Config, ConfigError, Hidden};
@@ -61,6 +62,7 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
         }
     }
     check_media(config, &mut require);
+    check_mail(config, &mut require);
     check_kafka(config, &mut require);
     if let Some(url) = &config.public_url {
         require(
@@ -126,6 +128,26 @@ fn check_media(config: &Config, require: &mut impl FnMut(bool, &str, &str)) {
         "must be 1000 to 500000000",
     );
     require((10..=86_400).contains(&media.upload_timeout_s), "media.upload_timeout_s", "must be 10 to 86400");
+}
+
+fn check_mail(config: &Config, require: &mut impl FnMut(bool, &str, &str)) {
+    let mail = &config.mail;
+    if let Err(error) = config.mail_from().parse::<Sender>() {
+        require(false, "mail.from", &error.to_string());
+    }
+    if let Some(Err(error)) = mail.smtp_url.as_ref().map(|url| SmtpServer::parse(url.reveal())) {
+        require(false, "mail.smtp_url", &error.to_string());
+    }
+    require(
+        mail.smtp_url.is_none() || mail.resend_api_key.is_none(),
+        "mail.resend_api_key",
+        "must not be given together with mail.smtp_url: mail goes one way",
+    );
+    require(
+        matches!(mail.resend_url.scheme(), "http" | "https"),
+        "mail.resend_url",
+        "must start with http:// or https://",
+    );
 }
 
 fn check_kafka(config: &Config, require: &mut impl FnMut(bool, &str, &str)) {

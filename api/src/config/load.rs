@@ -22,8 +22,12 @@ const NOT_SETTINGS: [&str; 6] =
     ["ANNALS_CONFIG", "ANNALS_PROFILE", "ANNALS_MAVEN_URL", "ANNALS_TEST_", "ANNALS_PARTS_", "ANNALS_BENCH_"];
 
 /// Variables that other programs give the same name.
-const COMMON_NAMES: [(&str, &str); 2] =
-    [("DATABASE_URL", "database.url"), ("KAFKA_BROKERS", "kafka.brokers")];
+const COMMON_NAMES: [(&str, &str); 4] = [
+    ("DATABASE_URL", "database.url"),
+    ("KAFKA_BROKERS", "kafka.brokers"),
+    ("SMTP_URL", "mail.smtp_url"),
+    ("RESEND_API_KEY", "mail.resend_api_key"),
+];
 
 const SOURCE_DEFAULT: &str = "default";
 const SOURCE_ENVIRONMENT: &str = "environment";

@@ -14,6 +14,7 @@ use maud::{Markup, html};
 
 use super::{
     frame::{Frame, done},
+    mailed::token_of,
     parts::{Tone, form_fields, number, pill, scrolling, shortened},
 };
 use crate::{
@@ -22,7 +23,6 @@ use crate::{
         answer::POSITION_HEADER,
         pages::{Form, PREFIX, PageSession},
     },
-    identity::faults::presented_token,
     operations::setup,
     state::AppState,
 };
@@ -73,10 +73,7 @@ pub(super) async fn switch(
 
 /// Accepts an invitation to the address that the caller is signed in with.
 pub(super) async fn accept(state: web::Data<AppState>, caller: Caller, form: Form) -> ApiResult {
-    // People paste the whole link.
-    let pasted = form.text("token");
-    let token = pasted.rsplit_once("token=").map_or(pasted, |(_, token)| token);
-    let token = presented_token(token).map_err(|error| ApiError::field("token", error))?;
+    let token = token_of(&form)?;
     let accepted = state.identity.accept_invitation(&caller.context, caller.user_id, token).await?;
     Ok(done(ACCOUNT, "You are a member now. Switch to the organization to see it.", accepted.position))
 }

@@ -1,7 +1,7 @@
 //! Who is in the organization, who is invited, and what the caller may change about it.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use annals_commands::identity::{Invite, invitation_link};
+use annals_commands::identity::{Invite, links};
 use annals_domain::kernel::{EmailAddress, InvitationId, Role, UserId};
 use annals_projections::identity::{
     Organizations, Users,
@@ -73,12 +73,12 @@ pub(super) async fn invite(
         Err(error) => return again(&frame, &state, &caller, error).await,
     };
     let caller = caller.having_written(invited.position);
-    let link = invitation_link(&state.config.public_url, &invited.value.token);
+    let link = links::invitation(&state.config.public_url, &invited.value.token);
     let above = html! {
         div.notice.good role="status" {
             p { "Invited " strong { (form.text("email")) } ". The mail has this link; you can also hand it on yourself. "
                 "It works once, until " (frame.time(invited.value.expires_at)) "." }
-            p { code #invitation-link { (link) } " " button type="button" data-copies="invitation-link" { "Copy" } }
+            p { code #invitation-link { (link.as_str()) } " " button type="button" data-copies="invitation-link" { "Copy" } }
         }
     };
     let content = content(&frame, &state, &caller, 1, above).await?;

@@ -129,6 +129,7 @@ fn form_page(
                 autofocus[is_second_try] aria-describedby=[described_by];
             button.primary type="submit" { "Sign in" }
         }
+        p.quiet { a href={ (PREFIX) "/forgot-password" } { "Forgot your password?" } }
         p.quiet { "No account yet? " a href="/api#/auth/register" { "Register with the API explorer" } "." }
     };
     respond(status, bare(Theme::of(request), typed.next, "Sign in", content))

@@ -130,7 +130,7 @@ impl PageSession {
     ///
     /// # Errors
     /// 401 if there is none that holds.
-    pub(super) fn read(edge: &Edge, request: &HttpRequest) -> Result<Self, ApiError> {
+    pub(crate) fn read(edge: &Edge, request: &HttpRequest) -> Result<Self, ApiError> {
         let missing = || ApiError::unauthorized("sign in first");
         let cookie = request.cookie(SESSION_COOKIE).ok_or_else(missing)?;
         let claims =

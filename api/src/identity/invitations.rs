@@ -1,7 +1,7 @@
 //! `agencies/{id}/invite`, `agencies/{id}/invitations`, `agencies/invitations/accept`.
 
 use actix_web::web;
-use annals_commands::identity::{Invite, Invited, invitation_link};
+use annals_commands::identity::{Invite, Invited, links};
 use annals_domain::kernel::{EmailAddress, InvitationId, OrganizationId, Role};
 use annals_projections::identity::{
     Organizations,
@@ -98,7 +98,7 @@ pub(crate) async fn invite(
         email: email.as_str().to_string(),
         role: role.as_str(),
         expires_at,
-        accept_url: invitation_link(&state.config.public_url, &token),
+        accept_url: links::invitation(&state.config.public_url, &token).to_string(),
         token,
     };
     Answer::created(view).position(invited.position).respond()

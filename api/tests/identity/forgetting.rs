@@ -59,8 +59,8 @@ async fn a_deleted_person_is_gone_and_live_read_models_equal_rebuilt_ones() {
     two.call(&other, "POST", &format!("/agencies/{}/invite", other.organization), invite).await.expect(201);
     two.get(&ada, "/users/profile").await.expect(200);
     let mail = house.mail().join(format!("user-{}", ada.id));
-    eventually("both mails are written", || async {
-        std::fs::read_dir(&mail).is_ok_and(|files| files.count() == 2)
+    eventually("the welcome and both mails are written", || async {
+        std::fs::read_dir(&mail).is_ok_and(|files| files.count() == 3)
     })
     .await;
     let texts =

@@ -28,7 +28,7 @@ async fn an_invitation_is_for_its_address_and_works_once() {
     let owner = node.register("owner@example.org").await;
     let invited = invite(&node, &owner, "Ada@example.org", "admin").await;
     let link = invited["acceptUrl"].as_str().unwrap();
-    assert!(link.starts_with("http://127.0.0.1:3000/invitations/accept#token=inv_"), "{link}");
+    assert!(link.starts_with("http://127.0.0.1:3000/console/invitations/accept#token=inv_"), "{link}");
     let listed = open(&node, &owner).await;
     assert_eq!((listed.len(), &listed[0]["email"]), (1, &json!("Ada@example.org")));
     assert!(listed[0].get("token").is_none());

@@ -4,7 +4,7 @@ use std::{future::Future, net::TcpListener, path::PathBuf, sync::Arc, time::Dura
 
 use annals_adapters::{
     files::StoredFiles,
-    mail::MailFolder,
+    mail::{MailFolder, Outgoing, Transport},
     net::{HttpClient, OutboundPolicy},
 };
 use annals_api::{
@@ -22,9 +22,10 @@ use annals_api::{
 };
 use annals_commands::{
     bus::CommandBus,
+    engagement::{MailRoom, MailTimer},
     identity::{
-        ExpireInvitations, FirstAccount, Identity, IdentityMail, IdentityOptions, InvitationExpiry,
-        PasswordHasher, snapshot_policies,
+        ExpireInvitations, FirstAccount, Identity, IdentityOptions, InvitationExpiry, PasswordHasher,
+        snapshot_policies,
     },
     ports::{clock::ManualClock, social::Platforms},
     process::ProcessManagers,
@@ -93,6 +94,25 @@ impl House {
         self.data.path().join("mail")
     }
 
+    /// Every mail to a person.
+    pub(crate) fn mails(&self, to: &Person) -> Vec<String> {
+        let files = std::fs::read_dir(self.mail().join(format!("user-{}", to.id)));
+        let paths = files.into_iter().flatten().map(|file| file.unwrap().path());
+        let written = paths.filter(|path| path.extension().is_some_and(|end| end == "eml"));
+        written.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    }
+
+    /// Waits for the mail with this subject to this address; the token in it.
+    pub(crate) async fn mailed(&self, to: &Person, subject: &str, address: &str) -> String {
+        let found = || {
+            let (subject, address) = (format!("Subject: {subject}\r\n"), format!("To: {address}\r\n"));
+            self.mails(to).into_iter().find(|mail| mail.contains(&subject) && mail.contains(&address))
+        };
+        eventually(&format!("a mail {subject:?} to {address}"), || async { found().is_some() }).await;
+        let mail = found().unwrap();
+        mail.split("#token=").nth(1).unwrap().split_whitespace().next().unwrap().to_string()
+    }
+
     /// A node that does everything.
     pub(crate) async fn node(&self) -> Node {
         self.node_of(FirstAccount::Ordinary).await
@@ -123,10 +143,15 @@ impl House {
         let projector = read_models::projector(store.clone());
         let reader = projector.reader();
         tokio::spawn(projector.run(stop.clone()));
-        let mail = IdentityMail::new(store, Arc::new(MailFolder::new(self.mail())), public_url);
-        let managers = ProcessManagers::new(bus.clone()).with(mail).with(InvitationExpiry);
+        let sender = "Annals <annals@example.org>".parse().unwrap();
+        let mailer = Arc::new(Outgoing::new(MailFolder::new(self.mail()), sender, Transport::Files));
+        let mail_room = MailRoom::new(mailer.clone(), Arc::new(self.clock.clone()));
+        let managers = ProcessManagers::new(bus.clone()).with(mail_room).with(InvitationExpiry);
         let managing = managers.start(stop.clone()).await.unwrap();
-        let handlers: Vec<Arc<dyn TimerHandler>> = vec![Arc::new(ExpireInvitations::new(identity.clone()))];
+        let handlers: Vec<Arc<dyn TimerHandler>> = vec![
+            Arc::new(ExpireInvitations::new(identity.clone())),
+            Arc::new(MailTimer::new(bus.clone(), mailer, public_url)),
+        ];
         let timers = TimerWorkers::new(timers_pool, timers_clock, handlers)
             .with_poll_interval(Duration::from_millis(100));
         let firing = timers.start(stop.clone());

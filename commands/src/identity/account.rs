@@ -104,7 +104,7 @@ impl Identity {
         Done::of(outcome)
     }
 
-    /// Asks for another mail address: a token goes to it by mail (see [`super::IdentityMail`]).
+    /// Asks for another mail address: a token goes to it by mail.
     ///
     /// # Errors
     /// [`IdentityRefusal::WrongPassword`], [`IdentityRefusal::EmailTaken`], [`UserError::SameAddress`].

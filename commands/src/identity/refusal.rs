@@ -1,4 +1,4 @@
-use annals_domain::{Refusal, RefusalKind};
+use annals_domain::{Refusal, RefusalKind, kernel::InvalidText};
 
 /// What no aggregate alone can refuse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,8 @@ pub enum IdentityRefusal {
     /// Says not whether it is wrong or of no use any more.
     #[error("is not the setup code of this installation, or it has an operator already")]
     WrongSetupCode,
+    #[error("{0}")]
+    UnfitPassword(InvalidText),
 }
 
 impl Refusal for IdentityRefusal {
@@ -26,7 +28,9 @@ impl Refusal for IdentityRefusal {
         match self {
             Self::WrongCredentials => RefusalKind::Unauthorized,
             Self::EmailTaken => RefusalKind::Conflict,
-            Self::WrongPassword { .. } | Self::WrongSetupCode => RefusalKind::Invalid,
+            Self::WrongPassword { .. } | Self::WrongSetupCode | Self::UnfitPassword(_) => {
+                RefusalKind::Invalid
+            }
             Self::NotAMember | Self::NoSuchSession | Self::NoSuchAccount => RefusalKind::NotFound,
         }
     }
@@ -39,6 +43,7 @@ impl Refusal for IdentityRefusal {
             Self::NotAMember => "ORGANIZATION_NOT_FOUND",
             Self::NoSuchSession => "SESSION_NOT_FOUND",
             Self::NoSuchAccount => "USER_NOT_FOUND",
+            Self::UnfitPassword(_) => "VALIDATION_ERROR",
             Self::WrongSetupCode => "WRONG_SETUP_CODE",
         }
     }
@@ -46,6 +51,7 @@ impl Refusal for IdentityRefusal {
     fn field(&self) -> Option<&str> {
         match self {
             Self::EmailTaken => Some("email"),
+            Self::UnfitPassword(_) => Some("password"),
             Self::WrongSetupCode => Some("code"),
             Self::WrongPassword { field } => Some(field),
             _ => None,

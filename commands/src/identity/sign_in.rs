@@ -5,7 +5,7 @@ use std::sync::Arc;
 use annals_domain::{
     identity::{
         Organization, OrganizationCommand, OrganizationName, OrganizationSettings, Password, PersonName,
-        Profile, Session, SessionCommand, User, UserCommand, UserSettings,
+        Profile, Session, SessionCommand, User, UserCommand, UserSettings, VerificationOccasion,
     },
     kernel::{EmailAddress, OrganizationId, SessionId, UserId},
 };
@@ -97,6 +97,7 @@ impl Identity {
             password_hash,
         };
         work.execute::<User>(user_id, register).await?;
+        self.ask_to_verify(work, user_id, VerificationOccasion::Registration).await?;
         let settings = organization_settings(command.organization);
         found_organization(work, user_id, organization_id, settings).await?;
         if self.options.first_account == FirstAccount::Operator {

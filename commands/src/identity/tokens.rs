@@ -5,6 +5,8 @@
 //! | refresh | `rt_` + base64url | session id, 32 random bytes, 16 bytes of an HMAC over both |
 //! | invitation | `inv_` + base64url | organization id, invitation id, an HMAC over both |
 //! | change of address | `ec_` + base64url | user id, request id, an HMAC over both |
+//! | verification of an address | `ev_` + base64url | user id, request id, an HMAC over both |
+//! | reset of a password | `pr_` + base64url | user id, request id, an HMAC over both |
 //! | API key | `ak_<id>_<secret>` | key id, 32 random bytes |
 //!
 //! | setup code | `XXXX-XXXX-XXXX` | 60 bits of an HMAC |
@@ -94,7 +96,7 @@ fn ids(token: &str, prefix: &str) -> Option<(Uuid, Uuid)> {
     Some((Uuid::from_slice(&bytes[..16]).ok()?, Uuid::from_slice(&bytes[16..32]).ok()?))
 }
 
-pub(super) fn invitation_token(
+pub(crate) fn invitation_token(
     store: &EventStore,
     organization: OrganizationId,
     invitation: InvitationId,
@@ -106,12 +108,28 @@ pub(super) fn invitation_of(token: &str) -> Option<(OrganizationId, InvitationId
     ids(token, "inv_").map(|(organization, invitation)| (organization.into(), invitation.into()))
 }
 
-pub(super) fn email_change_token(store: &EventStore, user: UserId, request: Uuid) -> String {
+pub(crate) fn email_change_token(store: &EventStore, user: UserId, request: Uuid) -> String {
     derived(store, "ec_", "identity.email-change", user.uuid(), request)
 }
 
 pub(super) fn email_change_of(token: &str) -> Option<UserId> {
     ids(token, "ec_").map(|(user, _)| user.into())
+}
+
+pub(crate) fn verification_token(store: &EventStore, user: UserId, request: Uuid) -> String {
+    derived(store, "ev_", "identity.email-verification", user.uuid(), request)
+}
+
+pub(super) fn verification_of(token: &str) -> Option<UserId> {
+    ids(token, "ev_").map(|(user, _)| user.into())
+}
+
+pub(crate) fn password_reset_token(store: &EventStore, user: UserId, request: Uuid) -> String {
+    derived(store, "pr_", "identity.password-reset", user.uuid(), request)
+}
+
+pub(super) fn password_reset_of(token: &str) -> Option<UserId> {
+    ids(token, "pr_").map(|(user, _)| user.into())
 }
 
 pub(super) fn new_api_key(id: ApiKeyId) -> String {

@@ -185,8 +185,7 @@ impl User {
                 Ok(self.request_password_reset(request_id, token_digest, now))
             }
             UserCommand::ResetPassword { token_digest, password_hash, now } => {
-                let asked = self.password_reset.as_ref();
-                if !asked.is_some_and(|asked| asked.is(&token_digest, now)) {
+                if !self.awaits_reset(&token_digest, now) {
                     return Err(UserError::NoSuchPasswordReset);
                 }
                 Ok(Some(UserEvent::PasswordChanged {

@@ -36,6 +36,13 @@ impl Subject {
     }
 }
 
+impl From<&str> for Subject {
+    /// A subject as [`Subject::as_str`] gave it.
+    fn from(text: &str) -> Self {
+        Self(text.to_string())
+    }
+}
+
 impl From<UserId> for Subject {
     fn from(id: UserId) -> Self {
         Self(format!("user:{id}"))

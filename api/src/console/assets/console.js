@@ -79,7 +79,19 @@ function copyOnClick() {
   });
 }
 
+// A link in a mail has its token behind "#", which no server sees: it goes into the form, not into the history.
+function takeTokenFromLink() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!token) return;
+  for (const part of document.querySelectorAll("[data-from-link]")) {
+    part.querySelector("input").value = token;
+    part.hidden = true;
+  }
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
 followLiveRegions();
+takeTokenFromLink();
 sendWhenChanged();
 askFirst();
 copyOnClick();

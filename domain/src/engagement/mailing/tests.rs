@@ -73,10 +73,7 @@ fn a_late_answer_settles_a_doubt_and_another_attempts_answer_counts_for_nothing(
     given(vec![attempted(FIRST, 1), sent(FIRST)])
         .when(record(FIRST))
         .then_expect_error(MailingError::OtherAttempt);
-    let doubt = MailingCommand::RecordUnknown {
-        attempt_id: FIRST,
-        reason: "it hung up".to_string(),
-        now: now(),
-    };
+    let doubt =
+        MailingCommand::RecordUnknown { attempt_id: FIRST, reason: "it hung up".to_string(), now: now() };
     given(vec![attempted(FIRST, 1), sent(FIRST)]).when(doubt).then_expect_error(MailingError::OtherAttempt);
 }

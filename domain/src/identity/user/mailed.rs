@@ -32,6 +32,11 @@ impl MailedToken {
 }
 
 impl User {
+    /// Whether this is the digest of the token with which a new password may be set now.
+    pub fn awaits_reset(&self, token_digest: &str, now: DateTime<Utc>) -> bool {
+        self.password_reset.as_ref().is_some_and(|asked| asked.is(token_digest, now))
+    }
+
     pub(super) fn request_verification(
         &self,
         request_id: Uuid,
