@@ -92,6 +92,23 @@ pub fn kafka_brokers(test: &str) -> Option<String> {
     brokers
 }
 
+/// The real mail server, if the test run started one: where it takes mail, and where its mail is read.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn maildev(test: &str) -> Option<(String, String)> {
+    let urls = std::env::var("ANNALS_TEST_MAILDEV").unwrap_or_default();
+    let found = urls.split_once(' ').map(|(smtp, http)| (smtp.to_string(), http.to_string()));
+    if found.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_MAILDEV is not set: run scripts/test, which starts a mail server"
+        );
+        skipped(test, "maildev");
+    }
+    found
+}
+
 /// `s3s-fs`, a real S3 server in one program, which the test run built: the one that `ANNALS_TEST_S3S_FS`
 /// names, else the one on the path.
 ///

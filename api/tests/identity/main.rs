@@ -9,5 +9,6 @@ mod forgetting;
 mod invitations;
 mod members;
 mod nodes;
+mod recovery;
 mod sessions;
 mod support;
