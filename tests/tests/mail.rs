@@ -36,7 +36,7 @@ async fn outcomes_are(server: &Server, expected: &[&str], within: Duration) {
 
 async fn register(server: &Server, email: &str) -> String {
     let body = json!({"email": email, "password": "correct horse battery staple", "name": "Ada <b>"});
-    let answer = server.api().post("/auth/register", body).await.expect(StatusCode::CREATED);
+    let answer = server.api().post("auth/register", body).await.expect(StatusCode::CREATED);
     answer.text_at("/data/accessToken")
 }
 
@@ -74,9 +74,9 @@ async fn a_real_mail_server_gets_each_mail_once_and_its_links_work() {
     };
     assert!(text.contains("/console/verify-email#token=ev_"), "{text}");
     let verify = json!({"token": token(text)});
-    server.api().post("/auth/verify-email", verify).await.expect(StatusCode::OK);
+    server.api().post("auth/verify-email", verify).await.expect(StatusCode::OK);
 
-    server.api().post("/auth/forgot-password", json!({"email": email})).await.expect(StatusCode::OK);
+    server.api().post("auth/forgot-password", json!({"email": email})).await.expect(StatusCode::OK);
     let reset = eventually("the link to reset", SOON, || async {
         inbox().await.into_iter().find(|mail| mail["subject"] == "Set a new password")
     })
@@ -89,7 +89,7 @@ async fn a_real_mail_server_gets_each_mail_once_and_its_links_work() {
     .expect("reads");
     assert_eq!(reset["messageId"], format!("{event}@example.org"), "the id derives from the event");
     let body = json!({"token": token(reset["text"].as_str().unwrap_or_default()), "password": "a whole other horse"});
-    server.api().post("/auth/reset-password", body).await.expect(StatusCode::OK);
+    server.api().post("auth/reset-password", body).await.expect(StatusCode::OK);
     outcomes_are(&server, &["attempted", "sent", "attempted", "sent"], SOON).await;
     assert_eq!(inbox().await.len(), 2);
 }

@@ -78,8 +78,9 @@ fn part(content_type: ContentType, text: String, encoding: Encoding) -> Result<S
     let text = text.replace("\r\n", "\n").replace('\n', "\r\n");
     let body = match encoding {
         Encoding::Portable => Body::new(text),
-        Encoding::Readable => Body::new_with_encoding(text, ContentTransferEncoding::EightBit)
-            .map_err(|_| unfit("a line of it is too long"))?,
+        // With lines of any length (RFC 3030): it is a file, no server has to take it.
+        Encoding::Readable => Body::new_with_encoding(text, ContentTransferEncoding::Binary)
+            .map_err(|_| unfit("its text could not be encoded"))?,
     };
     Ok(SinglePart::builder().header(content_type).body(body))
 }

@@ -3,7 +3,7 @@
 use annals_commands::identity::FirstAccount;
 use serde_json::{Value, json};
 
-use crate::support::{House, PASSWORD, Person, bearer, eventually};
+use crate::support::{House, PASSWORD, Person, bearer};
 
 #[tokio::test]
 async fn registration_signs_in_with_an_organization_of_ones_own() {
