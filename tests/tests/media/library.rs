@@ -102,3 +102,29 @@ async fn the_same_key_with_other_bytes_is_another_request() {
     upload(&keyed, "a.png", "image/png", &image("b")).await.expect(StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(count(&server.data().join("files")), 1);
 }
+
+#[tokio::test]
+async fn what_a_killed_program_left_in_the_store_is_swept_and_nothing_else() {
+    let mut server = Server::start().await;
+    let ada = server.api().register("Ada").await;
+    let url = upload(&ada.api, "a.png", "image/png", SQUARES).await.expect(StatusCode::CREATED);
+    let url = path_of(&url.text_at("/data/url"));
+    let folder = server.data().join("files/media").join(&ada.organization_id);
+    let [old, young] = ["01980000-0000-7000-8000-000000000001", "01980000-0000-7000-8000-000000000002"]
+        .map(|id| folder.join(id).join("original.png"));
+    for orphan in [&old, &young] {
+        std::fs::create_dir_all(orphan.parent().expect("has a folder")).expect("makes it");
+        std::fs::write(orphan, SQUARES).expect("writes");
+    }
+    let known = folder.join(url.split('/').nth(2).expect("an id")).join("original.png");
+    let before = std::time::SystemTime::now() - Duration::from_secs(25 * 60 * 60);
+    for aged in [&old, &known] {
+        let file = std::fs::File::options().write(true).open(aged).expect("is there");
+        file.set_modified(before).expect("ages");
+    }
+    server.restart().await;
+    let swept = async || (!old.exists()).then_some(());
+    eventually("the orphan is swept", Duration::from_secs(30), swept).await;
+    assert!(young.exists() && known.exists());
+    server.api().get(&url).await.expect(StatusCode::OK);
+}
