@@ -102,7 +102,7 @@ async fn a_server_that_hangs_up_after_the_data_may_have_the_mail_and_gets_no_sec
     outcomes_are(&server, &["attempted", "outcome_unknown"], SOON).await;
     assert_eq!(smtp.mails(), 1);
     // The next one, to somebody else, goes its own way; the first one is not taken up again.
-    smtp.from_now_on(AfterData::Accept);
+    smtp.now_does(AfterData::Accept);
     register(&server, "grace@example.org").await;
     outcomes_are(&server, &["attempted", "outcome_unknown", "attempted", "sent"], SOON).await;
     assert_eq!(smtp.mails(), 2);
@@ -120,9 +120,9 @@ async fn what_a_server_did_not_take_is_tried_again_and_what_it_refuses_is_not() 
     let server = Server::start_with(through(&smtp.url())).await;
     register(&server, "ada@example.org").await;
     outcomes_are(&server, &["attempted", "not_sent"], SOON).await;
-    smtp.from_now_on(AfterData::Accept);
+    smtp.now_does(AfterData::Accept);
     outcomes_are(&server, &["attempted", "not_sent", "attempted", "sent"], 2 * SOON).await;
-    smtp.from_now_on(AfterData::Refuse);
+    smtp.now_does(AfterData::Refuse);
     register(&server, "grace@example.org").await;
     let all = ["attempted", "not_sent", "attempted", "sent", "attempted", "not_sent"];
     outcomes_are(&server, &all, SOON).await;
@@ -144,7 +144,7 @@ async fn a_worker_killed_while_the_server_holds_the_mail_leaves_it_unknown() {
     register(&server, "ada@example.org").await;
     eventually("the server has the mail", SOON, || async { (smtp.mails() == 1).then_some(()) }).await;
     server.kill9();
-    smtp.from_now_on(AfterData::Accept);
+    smtp.now_does(AfterData::Accept);
     server.restart().await;
     assert_eq!(outcomes(&server).await, ["attempted"], "the killed worker had not heard yet");
     // The dead worker's lease has to end first.

@@ -50,7 +50,7 @@ impl MailServer {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn from_now_on(&self, does: AfterData) {
+    pub(crate) fn now_does(&self, does: AfterData) {
         self.does.send_replace(does);
     }
 
