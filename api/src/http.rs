@@ -12,6 +12,7 @@ pub mod context;
 pub mod csrf;
 mod failure;
 pub mod gate;
+pub(crate) mod landing;
 pub mod limits;
 pub mod observe;
 pub mod own_writes;

@@ -29,8 +29,8 @@ use annals_commands::{
     },
     process::ProcessManagers,
     publishing::{
-        Channels, ClosedOrganizations, FinishedPosts, MediaFiles, MediaProcessing, ProcessMedia,
-        PublishTimer, Publisher,
+        Channels, ClosedOrganizations, CredentialsKeeper, FinishedPosts, MediaFiles, MediaProcessing,
+        ProcessMedia, PublishTimer, Publisher, RefreshTimer,
     },
     restore::ForgottenAgain,
     timers::TimerWorkers,
@@ -316,6 +316,7 @@ impl Workers {
         let managers = ProcessManagers::new(bus.clone())
             .on_node(node)
             .with(Publisher)
+            .with(CredentialsKeeper)
             .with(ClosedOrganizations::new(Channels::new(bus.clone(), platforms.clone())))
             .with(InvitationExpiry)
             .with(media_files)
@@ -330,6 +331,7 @@ impl Workers {
             clock,
             vec![
                 Arc::new(PublishTimer::new(bus.clone(), platforms.clone())),
+                Arc::new(RefreshTimer::new(bus.clone(), platforms.clone())),
                 Arc::new(ExpireInvitations::new(identity.clone())),
                 Arc::new(ProcessMedia::new(bus.clone(), files, workshop)),
                 Arc::new(mail_timer),

@@ -10,6 +10,7 @@ pub(crate) mod overview;
 pub(crate) mod parts;
 pub(crate) mod posts;
 mod retry;
+pub(crate) mod social;
 mod tags;
 pub(crate) mod times;
 pub(crate) mod views;
@@ -28,9 +29,12 @@ pub fn commands(routes: &mut Routes) {
     routes.command(Method::POST, "/integrations/connect", channel("create"), channels::connect);
     routes.command(Method::PUT, "/integrations/{id}", channel("update"), channels::rename);
     routes.command(Method::PUT, "/integrations/{id}/group", channel("update"), channels::group);
+    routes.command(Method::POST, "/integrations/{id}/refresh", channel("update"), channels::refresh);
     routes.command(Method::POST, "/integrations/{id}/enable", channel("update"), channels::enable);
     routes.command(Method::POST, "/integrations/{id}/disable", channel("update"), channels::disable);
     routes.command(Method::DELETE, "/integrations/{id}", channel("delete"), channels::disconnect);
+
+    routes.callback("/social/{provider}/callback", social::callback);
 
     routes
         .command(Method::POST, "/media/upload", Access::Right("media", "create"), media::upload::upload)
@@ -56,6 +60,7 @@ pub fn commands(routes: &mut Routes) {
 pub fn queries(routes: &mut Routes) {
     routes.query("/integrations", Access::Right("integration", "read"), channels::list);
     routes.query("/integrations/customers", Access::Right("integration", "read"), channels::customers);
+    routes.query("/social/{provider}", Access::Right("integration", "create"), social::begin);
     routes.query("/integrations/{id}", Access::Right("integration", "read"), channels::show);
 
     routes.query("/public/integrations", Access::Right("integration", "read"), channels::list);
@@ -86,12 +91,15 @@ pub fn queries(routes: &mut Routes) {
         channels::connect,
         channels::rename,
         channels::group,
+        channels::refresh,
         channels::enable,
         channels::disable,
         channels::disconnect,
         channels::list,
         channels::customers,
         channels::show,
+        social::begin,
+        social::callback,
         posts::create,
         posts::revise,
         posts::delete,

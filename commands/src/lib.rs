@@ -1,5 +1,6 @@
 //! The write side: the command bus, process managers, timers, and the ports to the outside world.
 
+pub mod authorization;
 pub mod bus;
 pub mod claims;
 mod migrate;

@@ -1,5 +1,6 @@
 //! Publishing what is due, and commands of the publishing context that need a platform.
 
+pub mod authorizations;
 pub mod channels;
 mod closing;
 pub mod media;
@@ -8,6 +9,7 @@ pub mod posts;
 mod publish;
 mod publisher;
 mod reach;
+mod refresh;
 mod refusal;
 pub mod retry;
 
@@ -18,4 +20,5 @@ pub use posts::{Member, Posts};
 pub use publish::PublishTimer;
 pub use publisher::Publisher;
 pub use reach::Reach;
+pub use refresh::{CredentialsKeeper, RefreshTimer};
 pub use refusal::PublishingRefusal;

@@ -110,6 +110,32 @@ pub async fn schedule(tx: &mut Transaction<'static, Postgres>, timer: NewTimer) 
     Ok(())
 }
 
+/// Makes the waiting timers of a kind whose keys end with `key_end`, and which are due until `until`, due at
+/// `now`.
+///
+/// # Errors
+/// If the database does not answer.
+pub(crate) async fn advance(
+    tx: &mut Transaction<'static, Postgres>,
+    kind: &str,
+    key_end: &str,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE process.timers SET due_at = $3
+         WHERE kind = $1 AND state = 'waiting' AND due_at > $3 AND due_at <= $4 AND right(key, $5) = $2",
+    )
+    .bind(kind)
+    .bind(key_end)
+    .bind(now)
+    .bind(until)
+    .bind(i32::try_from(key_end.len()).unwrap_or(i32::MAX))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Removes a timer, if it is there. A call for it that is under way goes on.
 ///
 /// # Errors

@@ -115,21 +115,25 @@ async fn bad_content_is_failed_at_once() {
 }
 
 #[tokio::test]
-async fn an_account_that_lets_nobody_in_fails_the_post_and_expires_the_channel() {
+async fn an_account_that_lets_nobody_in_expires_the_channel_and_holds_the_post_until_it_is_back() {
     let desk = Desk::new(IdempotencyKind::ByHandle).await;
     let (post, channel) = desk.due().await;
     desk.platform.next([Next::Fail(FailureClass::Disconnected)]);
-    desk.fire(post, channel, 1).await;
-    let DeliveryState::Failed { failure, .. } = desk.state(post, channel).await else { panic!("not failed") };
-    assert_eq!(failure.class, Why::Disconnected);
+    assert!(matches!(desk.fire(post, channel, 1).await, Fired::NotActed { .. }));
     let loaded = desk.bus.load::<Integration>(channel).await.unwrap();
     assert_eq!(loaded.state.status(), IntegrationStatus::Expired);
+    let calls = *desk.platform.calls.lock();
+    for _ in 0..5 {
+        let Fired::Later { due_at } = desk.fire(post, channel, 1).await else { panic!("not held") };
+        assert!(due_at > desk.bus.now());
+        desk.clock.advance(TimeDelta::minutes(10));
+    }
+    assert_eq!(*desk.platform.calls.lock(), calls, "who is not let in does not knock");
+    let DeliveryState::Scheduled { last_reason } = desk.state(post, channel).await else { panic!("burnt") };
+    assert_eq!(last_reason.as_deref(), Some("as told: Disconnected"));
 
-    let refused = desk.posts.retry(&context(), desk.member, post, retry(Doubling::Never)).await.unwrap_err();
-    assert!(matches!(refused, CommandError::Refused(refusal) if refusal.code() == "CHANNEL_NOT_USABLE"));
     assert_eq!(desk.connect().await, channel, "the same account comes back under its id");
-    desk.posts.retry(&context(), desk.member, post, retry(Doubling::Never)).await.unwrap();
-    desk.fire(post, channel, 1).await;
+    assert!(matches!(desk.fire(post, channel, 1).await, Fired::Done));
     assert_eq!(desk.platform.count(), 1);
 }
 

@@ -252,6 +252,20 @@ impl Keyring {
         open(&self.shown_once_cipher(), key_hash, sealed)
     }
 
+    /// Nonce, then ciphertext, under a key that is derived for `purpose`.
+    pub(crate) fn seal_for(&self, purpose: &str, text: &[u8]) -> Vec<u8> {
+        let (nonce, sealed) = seal(&self.cipher_for(purpose), purpose.as_bytes(), text);
+        [nonce.as_slice(), &sealed].concat()
+    }
+
+    pub(crate) fn open_for(&self, purpose: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        open(&self.cipher_for(purpose), purpose.as_bytes(), sealed).ok()
+    }
+
+    fn cipher_for(&self, purpose: &str) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(&self.derive(&format!("sealed.{purpose}"), &[]).into())
+    }
+
     fn shown_once_cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(&self.derive("annals.shown-once", &[]).into())
     }

@@ -340,6 +340,17 @@ impl EventStore {
         self.inner.shared.keyring.derive(&format!("derived.{purpose}"), &[input])
     }
 
+    /// Seals what leaves and comes back, such as the state of an authorization, under a key of this log
+    /// derived for `purpose`. Every node can open it.
+    pub fn seal_for(&self, purpose: &str, text: &[u8]) -> Vec<u8> {
+        self.inner.shared.keyring.seal_for(purpose, text)
+    }
+
+    /// What [`EventStore::seal_for`] sealed for the same purpose; `None` for anything else.
+    pub fn open_for(&self, purpose: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+        self.inner.shared.keyring.open_for(purpose, sealed)
+    }
+
     /// Wraps every key under the newest master key; returns how many were rewrapped.
     ///
     /// # Errors

@@ -51,6 +51,22 @@ pub fn bluesky_pds(test: &str) -> Option<String> {
     url
 }
 
+/// The address of a part that speaks Mastodon's API, if the test run started one.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn mastodon(test: &str) -> Option<String> {
+    let url = std::env::var("ANNALS_TEST_MASTODON_URL").ok().filter(|url| !url.is_empty());
+    if url.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_MASTODON_URL is not set: run scripts/test, which starts scripts/parts/mastodon"
+        );
+        skipped(test, "mastodon");
+    }
+    url
+}
+
 /// A real browser and what drives it.
 #[derive(Clone, Debug)]
 pub struct Chromium {

@@ -103,8 +103,8 @@ pub fn class_of_status(status: StatusCode, headers: &HeaderMap, effect: Effect) 
     }
 }
 
-/// When to come back, as `Retry-After` (seconds or a date) or `ratelimit-reset` (Unix seconds, as AT Protocol
-/// servers write it) say; at most a day.
+/// When to come back, as `Retry-After` (seconds or a date), `ratelimit-reset` (Unix seconds, as AT Protocol
+/// servers write it) or `x-ratelimit-reset` (RFC 3339, as Mastodon writes it) say; at most a day.
 pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let until = |at: DateTime<Utc>| (at - now).to_std().unwrap_or_default();
@@ -113,7 +113,10 @@ pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> 
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => until(DateTime::parse_from_rfc2822(value).ok()?.to_utc()),
         },
-        None => until(DateTime::from_timestamp(text("ratelimit-reset")?.parse().ok()?, 0)?),
+        None => match text("ratelimit-reset") {
+            Some(seconds) => until(DateTime::from_timestamp(seconds.parse().ok()?, 0)?),
+            None => until(DateTime::parse_from_rfc3339(text("x-ratelimit-reset")?).ok()?.to_utc()),
+        },
     };
     Some(wait.min(RETRY_AFTER_MAX))
 }

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use annals_commands::ports::social::{
     ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, CredentialField,
-    FailureClass, IdempotencyKind, Lookup, Metric, OutgoingPost, PlatformInfo, PlatformLimits, ProviderError,
-    PublishHandle, Published, RemoteMedia, SocialProvider,
+    FailureClass, IdempotencyKind, Lookup, Metric, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits,
+    ProviderError, PublishHandle, Published, RemoteMedia, SocialProvider,
 };
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -93,7 +93,7 @@ impl SocialProvider for Bluesky {
         Ok(fresh.to_credentials())
     }
 
-    fn check(&self, parts: &[String]) -> Vec<ContentProblem> {
+    fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
         text::check(parts)
     }
 

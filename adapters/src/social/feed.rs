@@ -2,12 +2,12 @@
 
 use annals_commands::ports::social::{
     ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, FailureClass,
-    IdempotencyKind, Lookup, Metric, OutgoingPost, PlatformInfo, PlatformLimits, ProviderError,
-    PublishHandle, Published, RemoteMedia, SocialProvider,
+    IdempotencyKind, Lookup, Metric, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, ProviderError,
+    PublishHandle, Published, SocialProvider,
 };
 use annals_domain::kernel::IntegrationId;
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::json;
 use url::Url;
 use uuid::{Uuid, uuid};
 
@@ -79,17 +79,13 @@ impl SocialProvider for Feed {
         })
     }
 
-    async fn refresh(&self, channel: &ChannelAccess) -> Result<Value, ProviderError> {
-        Ok(channel.credentials.clone())
-    }
-
-    fn check(&self, parts: &[String]) -> Vec<ContentProblem> {
+    fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
         let mut problems = Vec::new();
         if parts.len() > THREAD_PARTS_MAX {
             let message = format!("has {} parts, a feed takes {THREAD_PARTS_MAX}", parts.len());
             problems.push(ContentProblem { part: THREAD_PARTS_MAX, message });
         }
-        for (part, text) in parts.iter().enumerate() {
+        for (part, OutgoingPart { text, .. }) in parts.iter().enumerate() {
             let chars = text.chars().count();
             if chars > TEXT_CHARS_MAX {
                 let message = format!("has {chars} characters, a feed takes {TEXT_CHARS_MAX}");
@@ -122,15 +118,6 @@ impl SocialProvider for Feed {
         Ok(Lookup::NotFound)
     }
 
-    async fn upload_media(
-        &self,
-        _channel: &ChannelAccess,
-        _media_type: &str,
-        _bytes: Vec<u8>,
-    ) -> Result<RemoteMedia, ProviderError> {
-        Err(ProviderError::new(FailureClass::Unsupported, "a feed does not take files yet"))
-    }
-
     async fn analytics(
         &self,
         _channel: &ChannelAccess,
@@ -145,6 +132,7 @@ impl SocialProvider for Feed {
 mod tests {
     use annals_domain::kernel::PostId;
     use chrono::Utc;
+    use serde_json::Value;
 
     use super::*;
 
@@ -161,7 +149,7 @@ mod tests {
     async fn publish(handle: PublishHandle) -> Published {
         let channel =
             ChannelAccess { id: handle.channel, name: "Feed".to_string(), credentials: json!({}), url: None };
-        let post = OutgoingPost { parts: vec!["hello".to_string()], standing: Vec::new(), at: Utc::now() };
+        let post = OutgoingPost { parts: vec!["hello".into()], standing: Vec::new(), at: Utc::now() };
         feed().publish(&channel, handle, &post).await.expect("a feed takes everything")
     }
 
@@ -185,7 +173,7 @@ mod tests {
 
     #[test]
     fn limits() {
-        let parts = |n: usize, text: &str| vec![text.to_string(); n];
+        let parts = |n: usize, text: &str| vec![OutgoingPart::from(text); n];
         assert_eq!(feed().check(&parts(25, &"ö".repeat(10_000))), []);
         assert_eq!(feed().check(&parts(26, "x"))[0].part, 25);
         assert_eq!(

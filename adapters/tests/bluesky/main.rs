@@ -5,5 +5,6 @@
 mod connecting;
 mod faults;
 mod pds;
+#[path = "../proxy/mod.rs"]
 mod proxy;
 mod publishing;

@@ -7,8 +7,8 @@ use annals_adapters::{
     social::bluesky::Bluesky,
 };
 use annals_commands::ports::social::{
-    ChannelAccess, ConnectRequest, ConnectedAccount, OutgoingPost, ProviderError, PublishHandle,
-    SocialProvider,
+    ChannelAccess, ConnectRequest, ConnectedAccount, OutgoingPart, OutgoingPost, ProviderError,
+    PublishHandle, SocialProvider,
 };
 use annals_domain::kernel::{IntegrationId, PostId};
 use serde_json::{Value, json};
@@ -130,7 +130,7 @@ pub(crate) fn handle(channel: &ChannelAccess) -> PublishHandle {
 
 pub(crate) fn post(parts: &[&str]) -> OutgoingPost {
     OutgoingPost {
-        parts: parts.iter().map(|part| (*part).to_string()).collect(),
+        parts: parts.iter().map(|part| OutgoingPart::from(*part)).collect(),
         standing: Vec::new(),
         at: "2026-03-02T09:00:00Z".parse().unwrap(),
     }

@@ -112,6 +112,9 @@ pub struct RouteInfo {
     pub body_bytes_max: Option<usize>,
     /// Whether the handler takes the body as it comes, bounds it, and adds it to the idempotency key.
     pub streams_body: bool,
+    /// Whether another server sends browsers here, with an answer that a command is made of: the one kind of
+    /// `GET` that writes, and only for a `state` that we sealed.
+    pub is_callback: bool,
     /// The handler's type: two routes of one handler are two names of one thing.
     pub handler: &'static str,
 }
@@ -164,6 +167,20 @@ impl Routes {
         F::Output: Responder + 'static,
     {
         self.add(Side::Command, method, format!("{PREFIX}{path}"), access, handler)
+    }
+
+    /// A `GET` at [`PREFIX`] + `path` that ends an authorization at another server. Anyone may come: the
+    /// handler takes nothing without a `state` of ours.
+    pub fn callback<F, Args>(&mut self, path: &str, handler: F) -> Entry<'_>
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let path = format!("{PREFIX}{path}");
+        let entry = self.add(Side::Command, Method::GET, path, Access::Anonymous, handler);
+        entry.0.is_callback = true;
+        entry
     }
 
     /// A `GET` (and `HEAD`), at [`PREFIX`] + `path`.
@@ -274,6 +291,7 @@ impl Routes {
             takes_tickets: false,
             body_bytes_max: None,
             streams_body: false,
+            is_callback: false,
             handler: std::any::type_name::<F>(),
         };
         self.handlers.push(web::route().to(handler));

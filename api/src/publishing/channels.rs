@@ -16,7 +16,11 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{failed, views::ChannelView};
+use super::{
+    failed,
+    social::{self, AuthorizationView},
+    views::ChannelView,
+};
 use crate::{
     http::{Answer, ApiError, ApiResult, Body, Caller, FieldError, answer::Success},
     state::AppState,
@@ -64,7 +68,8 @@ pub(crate) struct ChannelList {
 pub(crate) struct PlatformView {
     pub identifier: &'static str,
     pub name: &'static str,
-    /// How it is connected: `{"method": "none"}` or `{"method": "credentials", "fields": […]}`.
+    /// How it is connected: `{"method": "none"}`, `{"method": "credentials", "fields": […]}`, or
+    /// `{"method": "oauth2", "fields": […]}`, where the answer says where to go.
     #[schema(value_type = Object)]
     pub connect: ConnectMethod,
     /// Characters of a post, as the platform counts them.
@@ -99,10 +104,14 @@ pub(super) struct DisconnectedChannel {
     pub status: &'static str,
 }
 
-/// Connects a channel: signs in at the platform and keeps what later calls need, sealed.
+/// Connects a channel: signs in at the platform and keeps what later calls need, sealed. Where the owner has to
+/// let us in at the platform itself, the answer is 200 and says where they go.
 #[utoipa::path(
     post, path = "/integrations/connect", tag = "integrations", request_body = ConnectBody,
-    responses((status = 201, description = "The channel", body = Success<ChannelView>)),
+    responses(
+        (status = 201, description = "The channel", body = Success<ChannelView>),
+        (status = 200, description = "Where its owner lets us in", body = Success<AuthorizationView>),
+    ),
 )]
 pub(super) async fn connect(
     state: web::Data<AppState>,
@@ -117,7 +126,8 @@ pub(super) async fn connect(
             "is no platform of this installation: see GET /integrations",
         ));
     };
-    let credentials = credentials(&info.connect, body.credentials.unwrap_or_default())?;
+    let in_browser = matches!(info.connect, ConnectMethod::OAuth2 { .. });
+    let credentials = connect_form("credentials.", &info.connect, body.credentials.unwrap_or_default())?;
     let channel = NewChannel {
         organization: caller.organization_id,
         by: caller.user_id,
@@ -125,6 +135,9 @@ pub(super) async fn connect(
         name,
         credentials,
     };
+    if in_browser {
+        return social::as_answer(social::authorize(&state, channel).await?);
+    }
     let outcome = commands(&state).connect(&caller.context, channel).await.map_err(failed)?;
     let Some(id) = outcome.value else { return Err(ApiError::not_found("channel")) };
     let loaded = state.bus.load::<Integration>(id).await?;
@@ -165,6 +178,22 @@ pub(super) async fn group(
     let group = label("group", body.group.as_deref())?;
     let customer = label("customer", body.customer.as_deref())?;
     change(&state, &caller, *id, ChannelChange::Group { group, customer }).await
+}
+
+/// Asks the platform for new credentials at once. Where it refuses for good, the answer is 409 and the channel's
+/// owner has to connect it again; its posts wait for that.
+#[utoipa::path(
+    post, path = "/integrations/{id}/refresh", tag = "integrations", params(("id" = Uuid, Path)),
+    responses((status = 200, description = "The channel", body = Success<ChannelView>)),
+)]
+pub(super) async fn refresh(
+    state: web::Data<AppState>,
+    caller: Caller,
+    id: web::Path<IntegrationId>,
+) -> ApiResult {
+    commands(&state).refresh(&caller.context, caller.organization_id, *id).await.map_err(failed)?;
+    let loaded = state.bus.load::<Integration>(*id).await?;
+    Answer::ok(ChannelView::of(*id, &loaded.state, loaded.version)).version(loaded.version).respond()
 }
 
 /// Switches a channel on again.
@@ -259,7 +288,7 @@ pub(super) async fn show(
     Answer::ok(ChannelView::from(channel)).version(version).respond()
 }
 
-fn commands(state: &AppState) -> Commands {
+pub(super) fn commands(state: &AppState) -> Commands {
     Commands::new(state.bus.clone(), state.platforms.clone())
 }
 
@@ -273,16 +302,17 @@ async fn change(state: &AppState, caller: &Caller, id: IntegrationId, change: Ch
         .respond()
 }
 
-fn label(field: &str, text: Option<&str>) -> Result<Option<Label>, ApiError> {
+pub(super) fn label(field: &str, text: Option<&str>) -> Result<Option<Label>, ApiError> {
     text.map(Label::parse).transpose().map_err(|why| ApiError::field(field, why))
 }
 
-/// The fields that the platform asks for, and no others; defaults filled in.
-fn credentials(connect: &ConnectMethod, mut given: Map<String, Value>) -> Result<Value, ApiError> {
-    let fields: &[CredentialField] = match connect {
-        ConnectMethod::None => &[],
-        ConnectMethod::Credentials { fields } => fields,
-    };
+/// The fields that the platform asks for, and no others; defaults filled in. `prefix` is how faults name them.
+pub(super) fn connect_form(
+    prefix: &str,
+    connect: &ConnectMethod,
+    mut given: Map<String, Value>,
+) -> Result<Value, ApiError> {
+    let fields = connect.fields();
     let (mut taken, mut errors) = (Map::new(), Vec::new());
     for field in fields {
         match credential(field, given.remove(field.name)) {
@@ -290,13 +320,11 @@ fn credentials(connect: &ConnectMethod, mut given: Map<String, Value>) -> Result
                 taken.insert(field.name.to_string(), json!(text));
             }
             Ok(None) => {}
-            Err(message) => errors.push(FieldError::new(format!("credentials.{}", field.name), message)),
+            Err(message) => errors.push(FieldError::new(format!("{prefix}{}", field.name), message)),
         }
     }
     errors.extend(
-        given
-            .keys()
-            .map(|name| FieldError::new(format!("credentials.{name}"), "is no field of this platform")),
+        given.keys().map(|name| FieldError::new(format!("{prefix}{name}"), "is no field of this platform")),
     );
     if errors.is_empty() { Ok(Value::Object(taken)) } else { Err(ApiError::validation(errors)) }
 }
@@ -329,14 +357,14 @@ mod tests {
         };
         let given = |value: Value| value.as_object().cloned().unwrap_or_default();
         let names = |error: ApiError| error.errors.into_iter().map(|error| error.field).collect::<Vec<_>>();
-        let taken = credentials(&connect, given(json!({"password": "p", "service": ""})));
+        let taken = connect_form("credentials.", &connect, given(json!({"password": "p", "service": ""})));
         assert_eq!(taken.ok(), Some(json!({"service": "https://x", "password": "p"})));
-        let wrong = credentials(&connect, given(json!({"password": 1, "token": "t"})));
+        let wrong = connect_form("credentials.", &connect, given(json!({"password": 1, "token": "t"})));
         assert_eq!(
             wrong.map_err(names),
             Err(vec!["credentials.password".into(), "credentials.token".into()])
         );
-        let unasked = credentials(&ConnectMethod::None, given(json!({"password": "p"})));
+        let unasked = connect_form("credentials.", &ConnectMethod::None, given(json!({"password": "p"})));
         assert_eq!(unasked.map_err(names), Err(vec!["credentials.password".to_string()]));
     }
 }

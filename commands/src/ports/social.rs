@@ -1,5 +1,8 @@
 //! A social platform: what Annals asks of each, whatever its API looks like.
 
+mod oauth2;
+mod outgoing;
+
 use std::{collections::HashMap, sync::Arc};
 
 use annals_domain::kernel::{IntegrationId, PostId};
@@ -7,6 +10,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use oauth2::{AuthorizationGrant, AuthorizationRequest, OAuth2Platform};
+pub use outgoing::{Attachment, AttachmentSource, OutgoingPart, OutgoingPost};
 
 /// What a platform is and can do: listed by `GET integrations`, checked when a post is scheduled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,6 +35,19 @@ pub enum ConnectMethod {
     None,
     /// The user gives these fields as `credentials`.
     Credentials { fields: Vec<CredentialField> },
+    /// The user gives these fields, is sent to the platform, and comes back: see [`OAuth2Platform`].
+    #[serde(rename = "oauth2")]
+    OAuth2 { fields: Vec<CredentialField> },
+}
+
+impl ConnectMethod {
+    /// What the user gives.
+    pub fn fields(&self) -> &[CredentialField] {
+        match self {
+            Self::None => &[],
+            Self::Credentials { fields } | Self::OAuth2 { fields } => fields,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -102,18 +121,6 @@ pub struct ConnectedAccount {
     pub picture: Option<String>,
     /// To be sealed; all that later calls need.
     pub credentials: Value,
-}
-
-/// What is published: the post, and the replies that make it a thread.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutgoingPost {
-    /// What shall stand, from the first part on: at least one.
-    pub parts: Vec<String>,
-    /// Those of `parts` that stand already, the first first. What follows them is published, each as an
-    /// answer to the one before.
-    pub standing: Vec<Published>,
-    /// The time that the post bears, the same in every attempt.
-    pub at: DateTime<Utc>,
 }
 
 /// Where it stands.
@@ -206,14 +213,31 @@ impl ProviderError {
 pub trait SocialProvider: Send + Sync {
     fn info(&self) -> &PlatformInfo;
 
-    /// Signs in and reads who it is.
-    async fn authenticate(&self, request: ConnectRequest) -> Result<ConnectedAccount, ProviderError>;
+    /// Signs in with what the user gave and reads who it is. Not asked of a platform that is connected by
+    /// [`ConnectMethod::OAuth2`].
+    async fn authenticate(&self, _request: ConnectRequest) -> Result<ConnectedAccount, ProviderError> {
+        Err(ProviderError::new(FailureClass::Unsupported, "this platform is connected in a browser"))
+    }
+
+    /// The steps of [`ConnectMethod::OAuth2`].
+    fn oauth2(&self) -> Option<&dyn OAuth2Platform> {
+        None
+    }
 
     /// New credentials from the old ones. A provider without refresh returns them unchanged.
-    async fn refresh(&self, channel: &ChannelAccess) -> Result<Value, ProviderError>;
+    async fn refresh(&self, channel: &ChannelAccess) -> Result<Value, ProviderError> {
+        Ok(channel.credentials.clone())
+    }
 
-    /// What is wrong with a post for this platform; asked when it is scheduled. No I/O.
-    fn check(&self, parts: &[String]) -> Vec<ContentProblem>;
+    /// When these credentials end, if they do and have to be refreshed before. `None` too where the
+    /// platform's own answer asks for a refresh in time.
+    fn expires_at(&self, _credentials: &Value) -> Option<DateTime<Utc>> {
+        None
+    }
+
+    /// What is wrong with a post for this platform; asked when it is scheduled. No I/O: attachments are
+    /// judged by what is known of them.
+    fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem>;
 
     /// Publishes what does not stand yet, under the handle and the part's number. A second call with the same handle must not double where
     /// [`IdempotencyKind::ByHandle`] is promised.
@@ -235,18 +259,22 @@ pub trait SocialProvider: Send + Sync {
     /// Uploads a file for later use in a post.
     async fn upload_media(
         &self,
-        channel: &ChannelAccess,
-        media_type: &str,
-        bytes: Vec<u8>,
-    ) -> Result<RemoteMedia, ProviderError>;
+        _channel: &ChannelAccess,
+        _media_type: &str,
+        _bytes: Vec<u8>,
+    ) -> Result<RemoteMedia, ProviderError> {
+        Err(ProviderError::new(FailureClass::Unsupported, "this platform takes no files from here"))
+    }
 
     /// The account's figures by day, both ends included.
     async fn analytics(
         &self,
-        channel: &ChannelAccess,
-        from: chrono::NaiveDate,
-        to: chrono::NaiveDate,
-    ) -> Result<Vec<Metric>, ProviderError>;
+        _channel: &ChannelAccess,
+        _from: chrono::NaiveDate,
+        _to: chrono::NaiveDate,
+    ) -> Result<Vec<Metric>, ProviderError> {
+        Err(ProviderError::new(FailureClass::Unsupported, "this platform gives no figures"))
+    }
 }
 
 /// The platforms of this installation, by identifier.

@@ -17,11 +17,14 @@ use uuid::Uuid;
 use super::PublishingRefusal;
 use crate::{
     bus::{CommandBus, CommandError, Context, Outcome, Work},
-    ports::social::{ConnectRequest, ConnectedAccount, Platforms, ProviderError, SocialProvider},
+    ports::social::{
+        AuthorizationGrant, ConnectRequest, ConnectedAccount, FailureClass, OAuth2Platform, Platforms,
+        ProviderError, SocialProvider,
+    },
 };
 
 /// A sign-in may take this long; providers themselves end sooner.
-const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Commands on channels.
 #[derive(Clone)]
@@ -79,6 +82,10 @@ impl Channels {
         &self.bus
     }
 
+    pub(super) fn platforms(&self) -> &Platforms {
+        &self.platforms
+    }
+
     /// Signs in at the platform and connects the account. An account whose access was lost is
     /// connected again under its old id; one that is connected already is refused.
     ///
@@ -89,15 +96,25 @@ impl Channels {
         context: &Context,
         channel: NewChannel,
     ) -> Result<Outcome<IntegrationId>, CommandError> {
-        let Some(provider) = self.platforms.get(&channel.platform).cloned() else {
-            return Err(CommandError::refused(PublishingRefusal::UnknownPlatform));
-        };
-        let sign_in = Arc::new(SignIn {
-            id: IntegrationId::new(Uuid::now_v7()),
-            provider,
-            channel,
-            answered: OnceCell::new(),
-        });
+        let provider = self.provider(&channel.platform)?;
+        let presented = Presented::Credentials(channel.credentials.clone());
+        self.sign_in(context, provider, channel, presented).await
+    }
+
+    pub(super) fn provider(&self, platform: &str) -> Result<Arc<dyn SocialProvider>, CommandError> {
+        let unknown = || CommandError::refused(PublishingRefusal::UnknownPlatform);
+        self.platforms.get(platform).cloned().ok_or_else(unknown)
+    }
+
+    pub(super) async fn sign_in(
+        &self,
+        context: &Context,
+        provider: Arc<dyn SocialProvider>,
+        channel: NewChannel,
+        presented: Presented,
+    ) -> Result<Outcome<IntegrationId>, CommandError> {
+        let id = IntegrationId::new(Uuid::now_v7());
+        let sign_in = Arc::new(SignIn { id, provider, channel, presented, answered: OnceCell::new() });
         let store = self.bus.store().clone();
         let mut outcome = self
             .bus
@@ -187,12 +204,23 @@ pub(super) async fn channel_of(
     }
 }
 
+/// What a person shows the platform.
+pub(super) enum Presented {
+    Credentials(Value),
+    /// They let us in at the platform itself, after what was prepared there.
+    Grant {
+        prepared: Value,
+        grant: AuthorizationGrant,
+    },
+}
+
 /// One sign-in, however often the command decides.
 struct SignIn {
     /// Made first: the platform and the seal of the credentials are told it.
     id: IntegrationId,
     provider: Arc<dyn SocialProvider>,
     channel: NewChannel,
+    presented: Presented,
     answered: OnceCell<ConnectedAccount>,
 }
 
@@ -201,17 +229,39 @@ impl SignIn {
         let platform = self.provider.info().name;
         self.answered
             .get_or_try_init(|| async {
-                let request = ConnectRequest {
-                    channel: self.id,
-                    name: self.channel.name.as_ref().map(|name| name.as_str().to_string()),
-                    credentials: self.channel.credentials.clone(),
-                };
-                tokio::time::timeout(SIGN_IN_TIMEOUT, self.provider.authenticate(request))
+                tokio::time::timeout(SIGN_IN_TIMEOUT, self.present())
                     .await
                     .unwrap_or_else(|_| Err(timed_out()))
             })
             .await
             .map_err(|error| CommandError::refused(PublishingRefusal::of_sign_in(platform, &error)))
+    }
+
+    async fn present(&self) -> Result<ConnectedAccount, ProviderError> {
+        match &self.presented {
+            Presented::Credentials(credentials) => {
+                let request = ConnectRequest {
+                    channel: self.id,
+                    name: self.channel.name.as_ref().map(|name| name.as_str().to_string()),
+                    credentials: credentials.clone(),
+                };
+                self.provider.authenticate(request).await
+            }
+            Presented::Grant { prepared, grant } => {
+                let platform = oauth2(&*self.provider)?;
+                platform.complete(prepared.clone(), grant.clone()).await
+            }
+        }
+    }
+
+    /// Whether an account that is here already gets these credentials in place of its own: when access was
+    /// lost, and when its owner has just let us in again.
+    fn renews(&self, status: IntegrationStatus) -> bool {
+        match status {
+            IntegrationStatus::Expired => true,
+            IntegrationStatus::Connected => matches!(self.presented, Presented::Grant { .. }),
+            _ => false,
+        }
     }
 
     /// Decides whether the account is new, comes back, or is here already.
@@ -233,7 +283,7 @@ impl SignIn {
             work.execute::<Integration>(self.id, command).await?;
             return Ok(self.id);
         };
-        if work.load::<Integration>(known).await?.status() != IntegrationStatus::Expired {
+        if !self.renews(work.load::<Integration>(known).await?.status()) {
             return Err(CommandError::refused(IntegrationError::AlreadyConnected));
         }
         let credentials = Secret::new(known, answered.credentials.clone());
@@ -254,9 +304,15 @@ impl SignIn {
     }
 }
 
-fn timed_out() -> ProviderError {
+/// The platform's part in an authorization, if it is connected that way.
+pub(super) fn oauth2(provider: &dyn SocialProvider) -> Result<&dyn OAuth2Platform, ProviderError> {
+    let none = || ProviderError::new(FailureClass::Unsupported, "this platform is connected by credentials");
+    provider.oauth2().ok_or_else(none)
+}
+
+pub(super) fn timed_out() -> ProviderError {
     ProviderError::new(
-        crate::ports::social::FailureClass::Retry,
+        FailureClass::Retry,
         format!("it did not answer within {} s", SIGN_IN_TIMEOUT.as_secs()),
     )
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{PublishingRefusal, channels::channel_of, media::attach, reach::usable};
 use crate::{
     bus::{CommandBus, CommandError, Context, Outcome, Work},
-    ports::social::Platforms,
+    ports::social::{OutgoingPart, Platforms},
 };
 
 /// Who writes, and whether others' posts are theirs to change too.
@@ -290,8 +290,8 @@ async fn check_channel(
         return Ok(());
     };
     let parts = composition.parts_for(target.channel).unwrap_or_default();
-    let texts: Vec<_> = parts.into_iter().map(|part| part.text.into_string()).collect();
-    for problem in provider.check(&texts) {
+    let parts: Vec<_> = parts.into_iter().map(|part| OutgoingPart::from(part.text.into_string())).collect();
+    for problem in provider.check(&parts) {
         let field = match problem.part {
             0 if target.content.is_some() => format!("integrations[{index}].content"),
             0 => "content".to_string(),

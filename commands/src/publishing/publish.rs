@@ -9,15 +9,16 @@ use std::{
 };
 
 use annals_domain::{
-    kernel::AttemptId,
+    kernel::{AttemptId, IntegrationId},
     publishing::{
-        Integration, IntegrationCommand, Post, PostCommand,
+        Integration, IntegrationCommand, IntegrationStatus, Post, PostCommand,
         post::{ATTEMPTS_MAX, DeliveryState, RetryBasis},
     },
 };
 use annals_eventstore::{Actor, ActorKind, Source};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{Postgres, Transaction};
 
 use super::{
     outcome::{class_word, failure},
@@ -28,7 +29,7 @@ use crate::{
     bus::{CommandBus, CommandError, Context, IdempotencyKey},
     ports::social::{FailureClass, IdempotencyKind, Lookup, Platforms, ProviderError, Published},
     restore,
-    timers::{Fired, Timer, TimerHandler},
+    timers::{self, Fired, Timer, TimerHandler},
 };
 
 /// The kind of its timers.
@@ -40,6 +41,9 @@ const LEASE: Duration = Duration::from_secs(90);
 /// A fire makes at most so many calls: find, publish, refresh, publish again.
 const CALLS_MAX: u32 = 4;
 
+/// How often a post that is held looks whether its channel is back; see [`release_held`].
+const HELD_PAUSE: TimeDelta = TimeDelta::minutes(5);
+
 const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(20);
 
 /// How often the outcome of an attempt is tried to be written before the next worker has to find it out.
@@ -49,6 +53,16 @@ const RESTORED: &str =
     "the log was restored from a backup: the post may have been published since it was made";
 
 const LOOK_AT_CHANNEL: &str = "look at the channel: if it is not there, retry the post";
+
+/// Has posts that a channel's loss of access held looked at when it is back, and not minutes later. A timer
+/// that was not held finds that it is early.
+pub(super) async fn release_held(
+    tx: &mut Transaction<'static, Postgres>,
+    channel: IntegrationId,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    timers::advance(tx, KIND, &format!(":{channel}"), now, now + HELD_PAUSE * 2).await
+}
 
 /// The handler of the timers that [`super::Publisher`] sets.
 pub struct PublishTimer {
@@ -137,6 +151,10 @@ impl Fire<'_> {
         match &delivery.state {
             DeliveryState::Scheduled { .. } if now < delivery.due_at => {
                 Ok(Step::End(Fired::Later { due_at: delivery.due_at }))
+            }
+            // Held: the account's owner was told, and a post that waits for them is not a post that failed.
+            DeliveryState::Scheduled { .. } if channel.status() == IntegrationStatus::Expired => {
+                Ok(Step::End(Fired::Later { due_at: now + HELD_PAUSE }))
             }
             DeliveryState::Scheduled { .. } if self.in_doubt.swap(false, Ordering::Relaxed) => {
                 self.doubt().await

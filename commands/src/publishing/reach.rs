@@ -18,8 +18,8 @@ use tokio::sync::Mutex;
 use crate::{
     bus::{CommandBus, CommandError, Context},
     ports::social::{
-        ChannelAccess, FailureClass, Lookup, OutgoingPost, Platforms, ProviderError, PublishHandle,
-        Published, SocialProvider,
+        ChannelAccess, FailureClass, Lookup, OutgoingPart, OutgoingPost, Platforms, ProviderError,
+        PublishHandle, Published, SocialProvider,
     },
 };
 
@@ -85,7 +85,11 @@ pub(super) fn errand(id: PostId, post: &Post, channel: IntegrationId) -> Option<
         .iter()
         .map(|part| Published { remote_id: part.remote_id.clone(), url: part.url.clone() })
         .collect();
-    let parts = parts.into_iter().take(standing.len() + 1).map(|part| part.text.into_string()).collect();
+    let parts = parts
+        .into_iter()
+        .take(standing.len() + 1)
+        .map(|part| OutgoingPart::from(part.text.into_string()))
+        .collect();
     let at = post.schedule()?.at;
     let handle = PublishHandle { post: id, channel, occurrence: 0 };
     Some(Errand { handle, outgoing: OutgoingPost { parts, standing, at } })
@@ -109,14 +113,22 @@ impl Reach {
                 what_to_do: "ask the operator to bring it back, then retry".to_string(),
             });
         };
-        let account = channel.account();
-        let access = ChannelAccess {
-            id,
-            name: account.map(|account| account.name.clone()).unwrap_or_default(),
-            credentials,
-            url: account.and_then(|account| account.url.clone()),
-        };
-        Ok(Reached { provider, access })
+        Ok(Reached { provider, access: access(id, channel, credentials) })
+    }
+
+    /// The same for a refresh, which a channel that is switched off needs too.
+    pub(super) fn reached(&self, id: IntegrationId, channel: &Integration) -> Option<Reached> {
+        let provider = self.provider(channel.platform())?;
+        let credentials = channel.credentials()?.clone();
+        Some(Reached { provider, access: access(id, channel, credentials) })
+    }
+
+    pub(super) fn provider(&self, platform: &str) -> Option<Arc<dyn SocialProvider>> {
+        self.platforms.get(platform).cloned()
+    }
+
+    pub(super) fn bus(&self) -> &CommandBus {
+        &self.bus
     }
 
     pub(super) async fn publish(
@@ -176,7 +188,7 @@ impl Reach {
     }
 
     /// New credentials, recorded before they are used: the old ones may be void from now on.
-    async fn renew(&self, context: &Context, reached: &Reached) -> Result<Value, ProviderError> {
+    pub(super) async fn renew(&self, context: &Context, reached: &Reached) -> Result<Value, ProviderError> {
         let id = reached.access.id;
         let lock = self.renewals.get_with(id, Arc::default);
         let _one_at_a_time = lock.lock().await;
@@ -227,6 +239,16 @@ impl Reach {
             .await
             .map(|_| ())
             .map_err(log_failed)
+    }
+}
+
+fn access(id: IntegrationId, channel: &Integration, credentials: Value) -> ChannelAccess {
+    let account = channel.account();
+    ChannelAccess {
+        id,
+        name: account.map(|account| account.name.clone()).unwrap_or_default(),
+        credentials,
+        url: account.and_then(|account| account.url.clone()),
     }
 }
 

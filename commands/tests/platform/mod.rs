@@ -16,8 +16,8 @@ use annals_commands::{
         clock::ManualClock,
         social::{
             ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, FailureClass,
-            IdempotencyKind, Lookup, Metric, OutgoingPost, PlatformInfo, PlatformLimits, Platforms,
-            ProviderError, PublishHandle, Published, RemoteMedia, SocialProvider,
+            IdempotencyKind, Lookup, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, Platforms,
+            ProviderError, PublishHandle, Published, SocialProvider,
         },
     },
     publishing::{
@@ -66,7 +66,11 @@ pub(crate) struct Platform {
     pub(crate) token: Mutex<u32>,
     /// What a refresh answers instead of the token.
     pub(crate) refresh_answer: Mutex<Option<Value>>,
+    /// What a refresh fails with instead.
+    pub(crate) refresh_failure: Mutex<Option<FailureClass>>,
     pub(crate) refreshes: Mutex<u32>,
+    /// When its credentials end.
+    pub(crate) expires_at: Mutex<Option<DateTime<Utc>>>,
     /// Whether it can be asked what stands there.
     pub(crate) searchable: bool,
 }
@@ -88,7 +92,9 @@ impl Platform {
             account: Mutex::new("ada".to_string()),
             token: Mutex::new(1),
             refresh_answer: Mutex::default(),
+            refresh_failure: Mutex::default(),
             refreshes: Mutex::default(),
+            expires_at: Mutex::default(),
             searchable: idempotency != IdempotencyKind::None,
         })
     }
@@ -108,7 +114,7 @@ impl Platform {
         assert_eq!(post.parts.len(), part + 1, "one part at a time");
         let there = stands.entry((handle, part)).or_default();
         if there.is_empty() || self.info.idempotency != IdempotencyKind::ByHandle {
-            there.push(post.parts[part].clone());
+            there.push(post.parts[part].text.clone());
         }
         published(handle, part)
     }
@@ -150,12 +156,19 @@ impl SocialProvider for Platform {
 
     async fn refresh(&self, _: &ChannelAccess) -> Result<Value, ProviderError> {
         *self.refreshes.lock() += 1;
+        if let Some(class) = *self.refresh_failure.lock() {
+            return Err(ProviderError::new(class, format!("as told: {class:?}")));
+        }
         let answer = self.refresh_answer.lock().clone();
         Ok(answer.unwrap_or_else(|| json!({"token": *self.token.lock()})))
     }
 
-    fn check(&self, parts: &[String]) -> Vec<ContentProblem> {
-        let is_long = |(part, text): (usize, &String)| {
+    fn expires_at(&self, _: &Value) -> Option<DateTime<Utc>> {
+        *self.expires_at.lock()
+    }
+
+    fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
+        let is_long = |(part, OutgoingPart { text, .. }): (usize, &OutgoingPart)| {
             let message = format!("has {} characters, Stage takes 20", text.chars().count());
             (text.chars().count() > 20).then_some(ContentProblem { part, message })
         };
@@ -196,24 +209,6 @@ impl SocialProvider for Platform {
             true => Lookup::Found(published(handle, part)),
             false => Lookup::NotFound,
         })
-    }
-
-    async fn upload_media(
-        &self,
-        _: &ChannelAccess,
-        _: &str,
-        _: Vec<u8>,
-    ) -> Result<RemoteMedia, ProviderError> {
-        Err(ProviderError::new(FailureClass::Unsupported, "no files here"))
-    }
-
-    async fn analytics(
-        &self,
-        _: &ChannelAccess,
-        _: chrono::NaiveDate,
-        _: chrono::NaiveDate,
-    ) -> Result<Vec<Metric>, ProviderError> {
-        Err(ProviderError::new(FailureClass::Unsupported, "no figures here"))
     }
 }
 

@@ -5,6 +5,7 @@ mod channels;
 mod feeds;
 mod input;
 mod kills;
+mod mastodon;
 mod postiz;
 mod posts;
 mod rebuild;

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use annals_commands::ports::social::OutgoingPart;
 use futures::StreamExt;
 use serde::Deserialize;
 use url::Url;
@@ -81,7 +82,7 @@ fn blob_url(pds: &Url, did: &str, cid: &str) -> String {
 pub(super) async fn accounts_mentioned(
     xrpc: &Xrpc,
     session: &Session,
-    parts: &[String],
+    parts: &[OutgoingPart],
     deadline: Deadline,
 ) -> HashMap<String, String> {
     let handles = mentioned(parts).into_iter().take(MENTIONS_MAX);

@@ -1,7 +1,7 @@
 //! Writing a post, or a thread, under keys that are the same in every attempt; and asking for it.
 
 use annals_commands::ports::social::{
-    FailureClass, Lookup, OutgoingPost, ProviderError, PublishHandle, Published,
+    FailureClass, Lookup, OutgoingPart, OutgoingPost, ProviderError, PublishHandle, Published,
 };
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ pub(super) async fn publish(
     let repo = Repo { xrpc, session, deadline };
     let thread = repo.ends_of_thread(handle, post).await?;
     let mut written: Vec<(String, StrongRef)> = Vec::with_capacity(post.parts.len());
-    for (part, text) in post.parts.iter().enumerate().skip(post.standing.len()) {
+    for (part, OutgoingPart { text, .. }) in post.parts.iter().enumerate().skip(post.standing.len()) {
         let reply = thread_end(thread.as_ref(), &written);
         let rkey = tid(handle, post.at, part);
         match repo.put(&rkey, record(text, post.at, &accounts, reply.as_ref())).await {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use annals_commands::ports::social::OutgoingPart;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -47,9 +48,9 @@ pub(super) fn record(
 }
 
 /// The handles that the texts mention, each once, in order.
-pub(super) fn mentioned(parts: &[String]) -> Vec<String> {
+pub(super) fn mentioned(parts: &[OutgoingPart]) -> Vec<String> {
     let mut handles = Vec::new();
-    for found in parts.iter().flat_map(|part| detect(part)) {
+    for found in parts.iter().flat_map(|part| detect(&part.text)) {
         if let Feature::Mention(handle) = found.feature
             && !handles.contains(&handle)
         {

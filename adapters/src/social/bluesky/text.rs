@@ -1,6 +1,6 @@
 //! What a Bluesky post can hold.
 
-use annals_commands::ports::social::ContentProblem;
+use annals_commands::ports::social::{ContentProblem, OutgoingPart};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// As the lexicon `app.bsky.feed.post` says.
@@ -9,7 +9,7 @@ const BYTES_MAX: usize = 3000;
 /// Ours: what can be written within the time of one call.
 pub(super) const THREAD_PARTS_MAX: usize = 25;
 
-pub(super) fn check(parts: &[String]) -> Vec<ContentProblem> {
+pub(super) fn check(parts: &[OutgoingPart]) -> Vec<ContentProblem> {
     let mut problems = Vec::new();
     let mut problem = |part, message| problems.push(ContentProblem { part, message });
     if parts.is_empty() {
@@ -19,7 +19,10 @@ pub(super) fn check(parts: &[String]) -> Vec<ContentProblem> {
         let count = parts.len();
         problem(THREAD_PARTS_MAX, format!("has {count} parts, a Bluesky thread takes {THREAD_PARTS_MAX}"));
     }
-    for (part, text) in parts.iter().enumerate() {
+    for (part, OutgoingPart { text, attachments }) in parts.iter().enumerate() {
+        if !attachments.is_empty() {
+            problem(part, "has attachments, which are not taken to Bluesky yet".to_string());
+        }
         let graphemes = text.graphemes(true).count();
         if text.trim().is_empty() {
             problem(part, "must not be empty".to_string());
@@ -40,7 +43,7 @@ mod tests {
     const FAMILY: &str = "👨‍👩‍👧‍👦";
 
     fn messages(parts: &[&str]) -> Vec<(usize, String)> {
-        let parts: Vec<_> = parts.iter().map(|part| (*part).to_string()).collect();
+        let parts: Vec<_> = parts.iter().map(|part| OutgoingPart::from(*part)).collect();
         check(&parts).into_iter().map(|problem| (problem.part, problem.message)).collect()
     }
 

@@ -10,10 +10,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::Url;
 
+pub(super) use super::super::words::host;
+use super::super::words::plain;
 use crate::net::{Deadline, Effect, HttpClient, HttpRequest, HttpResponse, class_of_status, retry_after};
-
-/// As much of a server's message as is passed on.
-const MESSAGE_CHARS_MAX: usize = 200;
 
 /// The errors that one method or another wants to know by name.
 pub(super) const RECORD_NOT_FOUND: &str = "RecordNotFound";
@@ -198,16 +197,6 @@ fn class(name: Option<&str>, message: &str, response: &HttpResponse, effect: Eff
     }
 }
 
-/// Another's message as part of a sentence of ours.
-fn plain(message: &str) -> String {
-    let short: String = message.chars().filter(|c| !c.is_control()).take(MESSAGE_CHARS_MAX).collect();
-    short.trim().trim_end_matches('.').to_string()
-}
-
-pub(super) fn host(server: &Url) -> &str {
-    server.host_str().unwrap_or("the server")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,11 +232,5 @@ mod tests {
         assert_eq!(classified(404, "<html>", Effect::Write), FailureClass::BadContent);
         assert_eq!(classified(504, "", Effect::Write), FailureClass::OutcomeUnknown);
         assert_eq!(classified(504, "", Effect::Read), FailureClass::Retry);
-    }
-
-    #[test]
-    fn a_message_is_bounded_and_plain() {
-        assert_eq!(plain("Token has expired.\n"), "Token has expired");
-        assert_eq!(plain(&"x".repeat(1000)).len(), 200);
     }
 }

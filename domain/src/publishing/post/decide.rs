@@ -26,7 +26,9 @@ impl Post {
             }
             Do::RecordFailed { channel, attempt_id, failure, at } => {
                 let delivery = self.begun(channel, attempt_id)?;
-                let again = failure.class == FailureClass::NotActed && delivery.attempts < ATTEMPTS_MAX;
+                // A lost account may come back: the post waits for it.
+                let may_change = matches!(failure.class, FailureClass::NotActed | FailureClass::Disconnected);
+                let again = may_change && delivery.attempts < ATTEMPTS_MAX;
                 let event = if again {
                     PostEvent::PublishDeferred { channel, attempt_id, reason: failure.reason, at }
                 } else {

@@ -1,4 +1,4 @@
-//! A network between Annals and the PDS that misbehaves on command.
+//! A network between Annals and a server that misbehaves on command.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use tokio::{
 #[derive(Clone, Copy)]
 pub(crate) enum Verdict {
     Forward,
-    /// The PDS never hears of it.
+    /// The server never hears of it.
     Answer(u16, &'static str),
-    /// The PDS acts, its answer is lost.
+    /// The server acts, its answer is lost.
     LoseAnswer,
 }
 
@@ -82,7 +82,9 @@ async fn serve(stream: TcpStream, behind: Arc<Behind>) -> Option<()> {
         let Some((name, value)) = header.trim_end().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().ok()?,
-            "authorization" | "content-type" => headers.push((name.to_string(), value.to_string())),
+            "authorization" | "content-type" | "idempotency-key" => {
+                headers.push((name.to_string(), value.to_string()))
+            }
             _ => {}
         }
     }
