@@ -68,20 +68,24 @@ async fn credentials_are_refreshed_before_they_end_and_again_before_the_new_ones
     let desk = Desk::new(IdempotencyKind::ByHandle).await;
     let stop = CancellationToken::new();
     let running = node(&desk, &stop).await;
+    let start = desk.bus.now();
+    // Each lives for 100 minutes from when it is given: after 0, 80, 160 and 240 minutes.
+    for (token, given) in [(1, 0), (2, 80), (3, 160), (4, 240)] {
+        desk.platform.ends.lock().insert(token, start + TimeDelta::minutes(given + 100));
+    }
+    let id = desk.connect().await;
     for token in 2..5 {
-        *desk.platform.expires_at.lock() = Some(desk.bus.now() + TimeDelta::minutes(100));
-        if token == 2 {
-            desk.connect().await;
-        }
         eventually("a timer for the refresh", || async { waiting(&desk).await == 1 }).await;
-        assert_eq!(*desk.platform.refreshes.lock(), token - 2, "not before its time");
         *desk.platform.token.lock() = token;
         desk.clock.advance(TimeDelta::minutes(79));
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert_eq!(*desk.platform.refreshes.lock(), token - 2, "nor a minute before");
-        *desk.platform.expires_at.lock() = Some(desk.bus.now() + TimeDelta::minutes(101));
+        assert_eq!(*desk.platform.refreshes.lock(), token - 2, "not a minute before its time");
         desk.clock.advance(TimeDelta::minutes(1));
-        eventually("the refresh", || async { *desk.platform.refreshes.lock() == token - 1 }).await;
+        eventually("the refresh is recorded", || async {
+            channel(&desk, id).await.credentials() == Some(&json!({"token": token}))
+        })
+        .await;
+        assert_eq!(*desk.platform.refreshes.lock(), token - 1, "once");
     }
     stopped(running, stop).await;
 }
@@ -90,7 +94,7 @@ async fn credentials_are_refreshed_before_they_end_and_again_before_the_new_ones
 async fn a_refresh_that_is_refused_loses_the_account_and_its_posts_go_out_when_it_is_back() {
     let desk = Desk::new(IdempotencyKind::ByHandle).await;
     let stop = CancellationToken::new();
-    *desk.platform.expires_at.lock() = Some(desk.bus.now() + TimeDelta::minutes(5));
+    desk.platform.ends.lock().insert(1, desk.bus.now() + TimeDelta::minutes(5));
     *desk.platform.refresh_failure.lock() = Some(FailureClass::Disconnected);
     let running = node(&desk, &stop).await;
     let (post, id) = desk.due().await;
@@ -112,7 +116,7 @@ async fn a_refresh_that_is_refused_loses_the_account_and_its_posts_go_out_when_i
         async || desk.bus.load::<Post>(post).await.unwrap().state.status() == PostStatus::Published;
     eventually("the post is held, or was published before", || async { held().await || published().await })
         .await;
-    *desk.platform.expires_at.lock() = None;
+    desk.platform.ends.lock().clear();
     *desk.platform.refresh_failure.lock() = None;
     assert_eq!(desk.connect().await, id);
     eventually("the post is published without the clock being moved", || async { published().await }).await;

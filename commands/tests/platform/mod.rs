@@ -69,8 +69,8 @@ pub(crate) struct Platform {
     /// What a refresh fails with instead.
     pub(crate) refresh_failure: Mutex<Option<FailureClass>>,
     pub(crate) refreshes: Mutex<u32>,
-    /// When its credentials end.
-    pub(crate) expires_at: Mutex<Option<DateTime<Utc>>>,
+    /// When the credentials with a token end, if they do.
+    pub(crate) ends: Mutex<HashMap<u64, DateTime<Utc>>>,
     /// Whether it can be asked what stands there.
     pub(crate) searchable: bool,
 }
@@ -94,7 +94,7 @@ impl Platform {
             refresh_answer: Mutex::default(),
             refresh_failure: Mutex::default(),
             refreshes: Mutex::default(),
-            expires_at: Mutex::default(),
+            ends: Mutex::default(),
             searchable: idempotency != IdempotencyKind::None,
         })
     }
@@ -163,8 +163,8 @@ impl SocialProvider for Platform {
         Ok(answer.unwrap_or_else(|| json!({"token": *self.token.lock()})))
     }
 
-    fn expires_at(&self, _: &Value) -> Option<DateTime<Utc>> {
-        *self.expires_at.lock()
+    fn expires_at(&self, credentials: &Value) -> Option<DateTime<Utc>> {
+        self.ends.lock().get(&credentials["token"].as_u64()?).copied()
     }
 
     fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
