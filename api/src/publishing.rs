@@ -10,6 +10,7 @@ pub(crate) mod overview;
 pub(crate) mod parts;
 pub(crate) mod posts;
 mod retry;
+mod series;
 pub(crate) mod social;
 mod tags;
 pub(crate) mod times;
@@ -50,6 +51,11 @@ pub fn commands(routes: &mut Routes) {
     routes.command(Method::POST, "/posts", Access::Right("post", "create"), posts::create);
     routes.command(Method::PUT, "/posts/{id}", Access::Right("post", "update"), posts::revise);
     routes.command(Method::DELETE, "/posts/{id}", Access::Right("post", "delete"), posts::delete);
+    let post = |action| Access::Right("post", action);
+    routes.command(Method::PUT, "/posts/series/{id}", post("update"), series::change);
+    routes.command(Method::POST, "/posts/series/{id}/pause", post("update"), series::pause);
+    routes.command(Method::POST, "/posts/series/{id}/resume", post("publish"), series::resume);
+    routes.command(Method::DELETE, "/posts/series/{id}", post("delete"), series::end);
     routes.command(Method::POST, "/posts/{id}/comments", Access::Right("post", "update"), posts::comment);
     routes.command(Method::POST, "/posts/{id}/retry", Access::Right("post", "publish"), retry::retry);
     routes.command(Method::POST, "/public/integrations/post", Access::Right("post", "create"), posts::create);
@@ -108,6 +114,10 @@ pub fn queries(routes: &mut Routes) {
         posts::of_channel,
         posts::show,
         retry::retry,
+        series::change,
+        series::pause,
+        series::resume,
+        series::end,
         history::history,
         media::upload::upload,
         media::upload::upload_from_url,

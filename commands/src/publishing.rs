@@ -12,6 +12,7 @@ mod reach;
 mod refresh;
 mod refusal;
 pub mod retry;
+pub mod series;
 
 pub use channels::Channels;
 pub use closing::ClosedOrganizations;

@@ -3,6 +3,7 @@
 pub mod integration;
 pub mod media;
 pub mod post;
+pub mod series;
 pub mod tags;
 
 mod invalid;
@@ -18,4 +19,5 @@ pub use media::{
     MediaLibraryError, MediaLibraryEvent,
 };
 pub use post::{Post, PostCommand, PostError, PostEvent, PostStatus};
+pub use series::{Series, SeriesCommand, SeriesError, SeriesEvent, SeriesStatus};
 pub use tags::{TagBook, TagBookCommand, TagBookError, TagBookEvent};

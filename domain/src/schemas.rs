@@ -13,7 +13,7 @@ use crate::{
     engagement::Mailing,
     identity::{ApiKey, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
-    publishing::{Integration, MediaAsset, MediaLibrary, Post, TagBook},
+    publishing::{Integration, MediaAsset, MediaLibrary, Post, Series, TagBook},
 };
 
 /// One version of one event.
@@ -51,6 +51,7 @@ pub fn event_schemas() -> Vec<EventSchema> {
         of::<MediaAsset>("1"),
         of::<MediaLibrary>("1"),
         of::<Post>("1"),
+        of::<Series>("1"),
         of::<TagBook>("1"),
         of::<Operatorship>("1"),
         of::<ProjectionControl>("1"),

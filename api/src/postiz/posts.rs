@@ -179,8 +179,8 @@ impl PostsBody {
         };
         let thread = parts_of(thread);
         let tags = self.tags.into_iter().map(|tag| tag.value).collect();
-        let timezone = None;
-        Ok(PostBody { content, media, thread, integrations, kind, scheduled_at, timezone, tags })
+        let (recurrence, timezone) = (None, None);
+        Ok(PostBody { content, media, thread, integrations, kind, scheduled_at, recurrence, timezone, tags })
     }
 }
 
@@ -432,6 +432,7 @@ fn as_body(view: PostView, kind: PostType) -> PostBody {
         integrations: view.integrations.into_iter().map(target).collect(),
         kind,
         scheduled_at: view.scheduled_at.map(moment),
+        recurrence: None,
         timezone: view.timezone,
         tags: view.tags.iter().map(|tag| tag.id.to_string()).collect(),
     }

@@ -55,6 +55,10 @@ pub(crate) struct PostBody {
     /// RFC 3339, or a local time without offset in `timezone`.
     #[schema(example = "2026-05-01T09:00:00+02:00")]
     pub scheduled_at: Option<String>,
+    /// Publish it again and again from `scheduledAt` on, by this rule of RFC 5545 and the clocks of
+    /// `timezone`: at most 60 times and for a year. Each time is a post of its own.
+    #[schema(example = "FREQ=WEEKLY;BYDAY=MO;COUNT=10")]
+    pub recurrence: Option<String>,
     /// IANA; the user's own if it is left out.
     #[schema(example = "Europe/Berlin")]
     pub timezone: Option<String>,
@@ -163,6 +167,7 @@ mod tests {
             integrations: Vec::new(),
             kind,
             scheduled_at: scheduled_at.map(str::to_string),
+            recurrence: None,
             timezone: None,
             tags: Vec::new(),
         }

@@ -1,7 +1,7 @@
 //! `/posts`: write, change, delete, list.
 
 use actix_web::web;
-use annals_commands::publishing::Posts as Commands;
+use annals_commands::publishing::{Posts as Commands, series::SeriesRequest};
 use annals_domain::{
     kernel::{IntegrationId, OrganizationId, PostId, TagId, TimeZone, UserId},
     publishing::{Post, PostStatus},
@@ -75,7 +75,8 @@ pub(crate) struct PostsQuery {
     per_page: Option<u64>,
 }
 
-/// Writes a post: keeps it as a draft, publishes it now, or schedules it.
+/// Writes a post: keeps it as a draft, publishes it now, or schedules it. With `recurrence`, the answer
+/// is the first of its series.
 #[utoipa::path(
     post, path = "/posts", tag = "posts", request_body = PostBody,
     responses((status = 201, description = "The post", body = Success<PostView>)),
@@ -85,8 +86,14 @@ pub(super) async fn create(
     caller: Caller,
     Body(body): Body<PostBody>,
 ) -> ApiResult {
-    let request = body.request(&state, &caller).await?;
-    let outcome = commands(&state).create(&caller.context, member(&caller), request).await.map_err(failed)?;
+    let recurrence = body.recurrence.clone();
+    let post = body.request(&state, &caller).await?;
+    let (commands, member) = (commands(&state), member(&caller));
+    let outcome = match recurrence {
+        None => commands.create(&caller.context, member, post).await,
+        Some(rule) => commands.start_series(&caller.context, member, SeriesRequest { post, rule }).await,
+    };
+    let outcome = outcome.map_err(failed)?;
     let Some(id) = outcome.value else { return Err(ApiError::not_found("post")) };
     written(&state, &caller, id, Answer::created, outcome.receipt.position).await
 }
@@ -102,6 +109,9 @@ pub(super) async fn revise(
     id: web::Path<PostId>,
     Body(body): Body<PostBody>,
 ) -> ApiResult {
+    if body.recurrence.is_some() {
+        return Err(ApiError::field("recurrence", "belongs to a series: change it at /posts/series/{id}"));
+    }
     let request = body.request(&state, &caller).await?;
     let outcome =
         commands(&state).revise(&caller.context, member(&caller), *id, request).await.map_err(failed)?;

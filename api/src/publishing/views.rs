@@ -8,6 +8,7 @@ use annals_domain::{
     publishing::{
         Integration, Post, TagBook,
         post::{Delivery, DeliveryState, MediaReference, Part, Standing, Target},
+        series::Occurrence,
     },
 };
 use annals_projections::publishing::{channels::Channel, tags::Tag};
@@ -30,6 +31,9 @@ pub(crate) struct PostView {
     pub thread: Vec<PartView>,
     pub integrations: Vec<DeliveryView>,
     pub tags: Vec<TagView>,
+    /// If it recurs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<OccurrenceView>,
     /// When it is due, or what a draft is meant for.
     pub scheduled_at: Option<DateTime<Utc>>,
     pub timezone: Option<String>,
@@ -40,6 +44,22 @@ pub(crate) struct PostView {
     pub updated_at: Option<DateTime<Utc>>,
     /// The ETag: send it as `If-Match` with a change.
     pub version: u64,
+}
+
+/// Which occurrence of which series a post is.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OccurrenceView {
+    /// The series'.
+    pub id: Uuid,
+    /// From 1.
+    pub occurrence: u32,
+}
+
+impl From<Occurrence> for OccurrenceView {
+    fn from(occurrence: Occurrence) -> Self {
+        Self { id: occurrence.series_id.uuid(), occurrence: occurrence.number }
+    }
 }
 
 /// Where the post stands on one channel.
@@ -276,6 +296,7 @@ impl PostView {
                 })
                 .collect(),
             tags: composition.tags().iter().filter_map(|id| names.tags.get(id).cloned()).collect(),
+            series: post.occurrence().map(OccurrenceView::from),
             scheduled_at: post.schedule().map(|schedule| schedule.at),
             timezone: post.schedule().map(|schedule| schedule.zone.as_str().to_string()),
             author: AuthorView { id: author, name: names.people.get(&author).cloned() },

@@ -132,6 +132,7 @@ impl Agency {
             organization_id: organization,
             author_id: user(author),
             composition: compose(&content)?,
+            occurrence: None,
         }];
         let schedule = Schedule { at: self.now + TimeDelta::hours(2), zone: self.zone.clone() };
         let scheduled = !turn.is_multiple_of(20);

@@ -83,6 +83,7 @@ impl Posts {
                         author: member.user,
                         composition,
                         plan: request.plan.clone(),
+                        occurrence: None,
                         now: work.now(),
                     };
                     work.execute::<Post>(id, command).await?;
@@ -221,7 +222,7 @@ pub(super) async fn own_post(work: &mut Work, member: Member, id: PostId) -> Res
 
 /// What the request says, checked: its texts, its tags, and its channels with their limits. The
 /// tags that have to be made are returned, and made last: `If-Match` is for the post.
-async fn compose(
+pub(super) async fn compose(
     work: &mut Work,
     platforms: &Platforms,
     member: Member,
@@ -338,7 +339,7 @@ async fn resolve_tags(
     Ok((ids, new_tags))
 }
 
-async fn create_tags(
+pub(super) async fn create_tags(
     work: &mut Work,
     organization: OrganizationId,
     tags: Vec<Tag>,

@@ -58,6 +58,8 @@ ids! {
     IntegrationId,
     /// A post, for one or more channels.
     PostId,
+    /// A post that recurs.
+    SeriesId,
     /// A label for posts.
     TagId,
     /// A file of the media library.

@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, event_sink::EventSink};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{AttemptId, IntegrationId, OrganizationId, UserId};
+use crate::{
+    kernel::{AttemptId, IntegrationId, OrganizationId, UserId},
+    publishing::series::Occurrence,
+};
 
 mod command;
 mod content;
@@ -97,6 +100,7 @@ pub struct Post {
     stage: Stage,
     archived: bool,
     composition: Composition,
+    occurrence: Option<Occurrence>,
     schedule: Option<Schedule>,
     deliveries: BTreeMap<IntegrationId, Delivery>,
 }
@@ -121,6 +125,11 @@ impl Post {
 
     pub fn composition(&self) -> &Composition {
         &self.composition
+    }
+
+    /// If it is one of a series.
+    pub fn occurrence(&self) -> Option<Occurrence> {
+        self.occurrence
     }
 
     /// When it is due; for a draft, what it is meant for.
@@ -212,10 +221,11 @@ impl Aggregate for Post {
     // decision did: what does not fit any more is passed over, and "published" is never taken back.
     fn apply(&mut self, event: PostEvent) {
         match event {
-            PostEvent::Drafted { organization_id, author_id, composition } => {
+            PostEvent::Drafted { organization_id, author_id, composition, occurrence } => {
                 self.organization = organization_id;
                 self.author = author_id;
                 self.composition = composition;
+                self.occurrence = occurrence;
                 self.stage = Stage::Draft;
             }
             PostEvent::Planned { schedule } => self.schedule = schedule,

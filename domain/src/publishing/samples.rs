@@ -13,16 +13,18 @@ use uuid::Uuid;
 
 use super::{
     Integration, IntegrationEvent, MediaAsset, MediaAssetEvent, MediaLibrary, MediaLibraryEvent, Post,
-    PostEvent, TagBook, TagBookEvent,
+    PostEvent, Series, SeriesEvent, TagBook, TagBookEvent,
     integration::{Account, Label},
     media::{FileName, MediaOrigin, MediaType, StoredFile, Variant},
     post::{
         Composition, Draft, Failure, FailureClass, MediaDraft, PartDraft, RetryBasis, Schedule, TargetDraft,
     },
+    series::{Occurrence, Recurrence},
     tags::{Color, TagName},
 };
 use crate::kernel::{
-    AttemptId, IntegrationId, MediaId, OrganizationId, Personal, PostId, Secret, TagId, TimeZone, UserId,
+    AttemptId, IntegrationId, MediaId, OrganizationId, Personal, PostId, Secret, SeriesId, TagId, TimeZone,
+    UserId,
 };
 
 fn folder() -> PathBuf {
@@ -100,6 +102,7 @@ fn posts() -> Vec<PostEvent> {
             organization_id: id::<OrganizationId>(2),
             author_id: id::<UserId>(3),
             composition: composition.clone(),
+            occurrence: None,
         },
         PostEvent::Planned { schedule: Some(schedule.clone()) },
         PostEvent::Edited { composition },
@@ -163,7 +166,14 @@ fn rich_posts() -> Vec<(String, Value)> {
         next_at: Some(at + TimeDelta::seconds(90)),
         at,
     };
+    let drafted = PostEvent::Drafted {
+        organization_id: id::<OrganizationId>(2),
+        author_id: id::<UserId>(3),
+        composition: Composition::parse(&Draft { content: "again".to_string(), ..Draft::default() }).unwrap(),
+        occurrence: Some(Occurrence { series_id: id::<SeriesId>(10), number: 3 }),
+    };
     [
+        ("publishing.post.drafted.v1.occurrence.json", drafted),
         ("publishing.post.edited.v1.media.json", edited),
         ("publishing.post.publish_attempted.v1.part.json", attempted),
         ("publishing.post.published.v1.part.json", published),
@@ -222,6 +232,26 @@ fn libraries() -> Vec<MediaLibraryEvent> {
     ]
 }
 
+fn series() -> Vec<SeriesEvent> {
+    let at = "2026-05-01T09:00:00Z".parse().unwrap();
+    let zone = TimeZone::parse("Europe/Berlin").unwrap();
+    let recurrence = Recurrence::parse("FREQ=WEEKLY;BYDAY=FR;COUNT=2", Schedule { at, zone }).unwrap();
+    let posts = vec![id::<PostId>(11), id::<PostId>(12)];
+    vec![
+        SeriesEvent::Started {
+            organization_id: id::<OrganizationId>(2),
+            author_id: id::<UserId>(3),
+            recurrence: recurrence.clone(),
+            posts: posts.clone(),
+            at,
+        },
+        SeriesEvent::Changed { recurrence, posts, at },
+        SeriesEvent::Paused { at },
+        SeriesEvent::Resumed { at },
+        SeriesEvent::Ended { at },
+    ]
+}
+
 fn tags() -> Vec<TagBookEvent> {
     vec![TagBookEvent::Created {
         tag_id: id::<TagId>(6),
@@ -252,6 +282,7 @@ fn the_newest_version_of_every_event_is_as_committed() {
         newest::<MediaAsset>(media(), MediaAssetEvent::TYPES),
         newest::<MediaLibrary>(libraries(), MediaLibraryEvent::TYPES),
         newest::<Post>(posts(), &PostEvent::TYPES),
+        newest::<Series>(series(), &SeriesEvent::TYPES),
         newest::<TagBook>(tags(), &TagBookEvent::TYPES),
         rich_posts(),
     ]
@@ -279,6 +310,7 @@ fn every_committed_sample_decodes_and_encodes_to_the_same() {
             Some("media_asset") => reencoded::<MediaAssetEvent>(&json),
             Some("media_library") => reencoded::<MediaLibraryEvent>(&json),
             Some("post") => reencoded::<PostEvent>(&json),
+            Some("series") => reencoded::<SeriesEvent>(&json),
             Some("tags") => reencoded::<TagBookEvent>(&json),
             _ => panic!("{name} belongs to no aggregate"),
         };

@@ -197,3 +197,46 @@ async fn a_thread_grows_by_comments_and_is_published_part_by_part() {
     let stranger = server.api().register("Eve").await.api;
     stranger.post(&path, json!({"content": "Third"})).await.expect(StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_recurring_post_is_in_the_calendar_and_changed_as_one() {
+    let server = Server::start().await;
+    let api = server.api().register("Ada").await.api;
+    let channel = feed_channel(&api, "News").await;
+    let mut body = later("Every day", &[&channel], &in_seconds(3_600));
+    body["recurrence"] = json!("FREQ=DAILY;COUNT=3");
+    let first = api.post("posts", body.clone()).await.expect(StatusCode::CREATED);
+    assert_eq!(first.at("/data/series/occurrence"), 1);
+    let series = format!("posts/series/{}", first.text_at("/data/series/id"));
+    let calendar = api.get(&format!("posts?startDate={}", in_seconds(0))).await.expect(StatusCode::OK);
+    assert_eq!(calendar.at("/meta/total"), 3);
+    assert_eq!(calendar.at("/data/2/series/occurrence"), 3);
+
+    let statuses = |answer: &annals_tests::Answer| -> Vec<String> {
+        let posts = answer.at("/data/posts").as_array().cloned().unwrap_or_default();
+        posts.iter().filter_map(|post| post["status"].as_str().map(str::to_string)).collect()
+    };
+    let paused = api.post(&format!("{series}/pause"), json!({})).await.expect(StatusCode::OK);
+    assert_eq!(
+        (paused.text_at("/data/status"), statuses(&paused)),
+        ("paused".into(), vec!["draft".into(); 3])
+    );
+    let resumed = api.post(&format!("{series}/resume"), json!({})).await.expect(StatusCode::OK);
+    assert_eq!(statuses(&resumed), ["scheduled"; 3]);
+    body["recurrence"] = json!("FREQ=WEEKLY;COUNT=2");
+    let changed = api.put(&series, body.clone()).await.expect(StatusCode::OK);
+    assert_eq!(statuses(&changed), ["scheduled"; 2]);
+
+    let stranger = server.api().register("Eve").await.api;
+    stranger.delete(&series).await.expect(StatusCode::NOT_FOUND);
+    let ended = api.delete(&series).await.expect(StatusCode::OK);
+    assert_eq!(
+        (ended.text_at("/data/status"), statuses(&ended)),
+        ("ended".into(), vec!["cancelled".into(); 2])
+    );
+    body["recurrence"] = json!("FREQ=HOURLY");
+    api.post("posts", body.clone()).await.expect_field(StatusCode::BAD_REQUEST, "recurrence");
+    body["recurrence"] = json!("FREQ=DAILY");
+    body["type"] = json!("draft");
+    api.post("posts", body).await.expect_field(StatusCode::BAD_REQUEST, "recurrence");
+}

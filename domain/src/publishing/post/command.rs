@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::{Composition, Failure, Part, RetryBasis, Schedule};
-use crate::kernel::{AttemptId, IntegrationId, OrganizationId, TimeZone, UserId};
+use crate::{
+    kernel::{AttemptId, IntegrationId, OrganizationId, TimeZone, UserId},
+    publishing::series::Occurrence,
+};
 
 /// What its author wants of a post.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub enum PostCommand {
         author: UserId,
         composition: Composition,
         plan: Plan,
+        /// If it is one of a series.
+        occurrence: Option<Occurrence>,
         now: DateTime<Utc>,
     },
     /// A draft or scheduled post as it shall be now.

@@ -6,7 +6,7 @@ use super::{
     ATTEMPTS_MAX, Composition, Delivery, DeliveryState, Due, FailureClass, Part, Plan, Post, PostCommand,
     PostError, PostEvent, PostStatus, RetryBasis, Schedule, Stage, Standing,
 };
-use crate::kernel::{AttemptId, IntegrationId, OrganizationId, UserId};
+use crate::kernel::{AttemptId, IntegrationId};
 
 type Decision = Result<Vec<PostEvent>, PostError>;
 
@@ -14,8 +14,13 @@ impl Post {
     pub(super) fn decide(&self, command: PostCommand) -> Decision {
         use PostCommand as Do;
         match command {
-            Do::Create { organization, author, composition, plan, now } => {
-                self.create(organization, author, composition, plan, now)
+            Do::Create { organization, author, composition, plan, occurrence, now } => {
+                let (organization_id, author_id) = (organization, author);
+                self.create(
+                    PostEvent::Drafted { organization_id, author_id, composition, occurrence },
+                    plan,
+                    now,
+                )
             }
             Do::Revise { composition, plan, now } => self.revise(composition, plan, now),
             Do::Delete { now } => self.delete(now),
@@ -52,20 +57,15 @@ impl Post {
         }
     }
 
-    fn create(
-        &self,
-        organization: OrganizationId,
-        author: UserId,
-        composition: Composition,
-        plan: Plan,
-        now: DateTime<Utc>,
-    ) -> Decision {
+    fn create(&self, drafted: PostEvent, plan: Plan, now: DateTime<Utc>) -> Decision {
         if self.stage != Stage::None {
             return Err(PostError::AlreadyExists);
         }
-        let channels = composition.channels();
-        let mut events =
-            vec![PostEvent::Drafted { organization_id: organization, author_id: author, composition }];
+        let channels = match &drafted {
+            PostEvent::Drafted { composition, .. } => composition.channels(),
+            _ => Vec::new(),
+        };
+        let mut events = vec![drafted];
         match plan {
             Plan::Draft(None) => {}
             Plan::Draft(Some(schedule)) => events.push(PostEvent::Planned { schedule: Some(schedule) }),

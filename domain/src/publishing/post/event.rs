@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Composition, Failure, Schedule};
-use crate::kernel::{AttemptId, IntegrationId, OrganizationId, UserId};
+use crate::{
+    kernel::{AttemptId, IntegrationId, OrganizationId, UserId},
+    publishing::series::Occurrence,
+};
 
 /// On what grounds something is published again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +32,9 @@ pub enum PostEvent {
         organization_id: OrganizationId,
         author_id: UserId,
         composition: Composition,
+        /// If it is one of a series.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurrence: Option<Occurrence>,
     },
     /// The time a draft is meant for; binds nobody.
     Planned {

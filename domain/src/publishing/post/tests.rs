@@ -38,6 +38,7 @@ fn drafted(channels: &[u128]) -> PostEvent {
         organization_id: OrganizationId::default(),
         author_id: UserId::default(),
         composition: text("hello", channels),
+        occurrence: None,
     }
 }
 
@@ -112,6 +113,7 @@ fn create(channels: &[u128], plan: Plan) -> PostCommand {
         author: UserId::default(),
         composition: text("hello", channels),
         plan,
+        occurrence: None,
         now: now(),
     }
 }

@@ -14,7 +14,7 @@ fn thread() -> Vec<PostEvent> {
     .unwrap();
     let (organization_id, author_id) = (OrganizationId::default(), UserId::default());
     vec![
-        PostEvent::Drafted { organization_id, author_id, composition },
+        PostEvent::Drafted { organization_id, author_id, composition, occurrence: None },
         PostEvent::Scheduled { schedule: at(10), channels: vec![channel(1)] },
     ]
 }
