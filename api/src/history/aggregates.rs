@@ -3,9 +3,10 @@
 use std::pin::Pin;
 
 use annals_domain::{
+    engagement::Mailing,
     identity::{ApiKey, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
-    publishing::{Integration, MediaAsset, MediaLibrary, Post, TagBook},
+    publishing::{Integration, MediaAsset, MediaLibrary, Post, Series, TagBook},
 };
 use annals_eventstore::{EventStore, LoadError, Opening, RecordedEvent, StreamId};
 use cqrs_es::Aggregate;
@@ -66,7 +67,9 @@ aggregates![
     MediaAsset,
     MediaLibrary,
     Post,
+    Series,
     TagBook,
+    Mailing,
     Operatorship,
     ProjectionControl,
     TimerControl,
@@ -111,4 +114,18 @@ fn decode<A: Aggregate>(event: &RecordedEvent) -> Result<A::Event, LoadError> {
         event_version: event.event_version.clone(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_aggregate_with_events_is_one_of_these() {
+        let of_events: BTreeSet<&str> =
+            annals_domain::schemas::event_schemas().iter().map(|schema| schema.aggregate_type).collect();
+        assert_eq!(TYPES.iter().copied().collect::<BTreeSet<_>>(), of_events);
+    }
 }

@@ -66,7 +66,11 @@ async fn nothing_sealed_is_in_a_state_whoever_asks() {
     let ada = server.api().register("Ada Lovelace").await;
     let path = format!("streams/identity.user/{}/state", ada.user_id);
     let shown = root.api.get(&path).await.expect(StatusCode::OK);
-    assert_eq!(shown.at("/data/version"), 2, "registered, and joined their organization");
+    assert_eq!(
+        shown.at("/data/version"),
+        3,
+        "registered, joined their organization, was asked for the address"
+    );
     for hidden in ["Lovelace", ada.email.as_str(), "$argon2"] {
         assert!(!shown.text.contains(hidden), "{hidden} is shown");
     }
