@@ -10,8 +10,12 @@ use annals_commands::{
 };
 use annals_domain::{
     Refusal, RefusalKind,
-    kernel::{OrganizationId, TagId, UserId},
-    publishing::{Integration, Post, PostStatus, TagBook, post::Plan, tags::TagName},
+    kernel::{MediaId, OrganizationId, TagId, UserId},
+    publishing::{
+        Integration, Post, PostStatus, TagBook,
+        post::{MediaDraft, PartDraft, Plan},
+        tags::TagName,
+    },
 };
 use annals_eventstore::StreamId;
 use platform::{Desk, admin, if_match};
@@ -102,6 +106,25 @@ async fn limits_are_checked_when_a_post_is_scheduled_and_not_for_a_draft() {
     assert_eq!(fields(answer), ["integrations[0].content", "integrations[0].thread[0]"]);
     request.plan = Plan::Draft(None);
     desk.posts.create(&context(), desk.member, request).await.unwrap();
+}
+
+/// Not to be found out from what stands there without its picture.
+#[tokio::test]
+async fn media_that_would_not_reach_a_platform_are_refused_when_a_post_is_scheduled() {
+    let desk = desk().await;
+    let channel = desk.connect().await;
+    let media = || vec![MediaDraft { asset_id: MediaId::new(Uuid::now_v7()), alt: None }];
+    let mut request = desk.request("hello", &[channel], 10);
+    request.draft.media = media();
+    let answer = desk.posts.create(&context(), desk.member, request.clone()).await;
+    assert_eq!(fields(answer), ["media"]);
+    request.draft.media = Vec::new();
+    request.draft.thread = vec![PartDraft { media: media(), ..PartDraft::from("more") }];
+    let answer = desk.posts.create(&context(), desk.member, request.clone()).await;
+    assert_eq!(fields(answer), ["thread[0].media"]);
+    request.draft.targets[0].media = Some(media());
+    let answer = desk.posts.create(&context(), desk.member, request).await;
+    assert_eq!(fields(answer), ["integrations[0].media"]);
 }
 
 #[tokio::test]

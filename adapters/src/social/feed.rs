@@ -79,6 +79,11 @@ impl SocialProvider for Feed {
         })
     }
 
+    /// As enclosures, which the feed's reader has from the library.
+    fn takes_media(&self) -> bool {
+        true
+    }
+
     fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
         let mut problems = Vec::new();
         if parts.len() > THREAD_PARTS_MAX {

@@ -235,6 +235,12 @@ pub trait SocialProvider: Send + Sync {
         None
     }
 
+    /// Whether a post's media reach those who read it here. Where they do not, a post that has some is
+    /// refused when it is scheduled: it would go out without what it shows.
+    fn takes_media(&self) -> bool {
+        false
+    }
+
     /// What is wrong with a post for this platform; asked when it is scheduled. No I/O: attachments are
     /// judged by what is known of them.
     fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem>;

@@ -291,6 +291,21 @@ async fn check_channel(
         return Ok(());
     };
     let parts = composition.parts_for(target.channel).unwrap_or_default();
+    if !provider.takes_media()
+        && let Some(part) = parts.iter().position(|part| !part.media.is_empty())
+    {
+        let own = format!("integrations[{index}].");
+        let field = match part {
+            0 if target.media.is_some() => format!("{own}media"),
+            0 => "media".to_string(),
+            part if target.thread.is_some() => format!("{own}thread[{}].media", part - 1),
+            part => format!("thread[{}].media", part - 1),
+        };
+        let platform = provider.info().name;
+        let message =
+            format!("does not reach {platform} yet: give the channel none of its own (\"media\": [])");
+        problems.push(InvalidField::new(field, message));
+    }
     let parts: Vec<_> = parts.into_iter().map(|part| OutgoingPart::from(part.text.into_string())).collect();
     for problem in provider.check(&parts) {
         let field = match problem.part {
