@@ -62,7 +62,7 @@ async fn postgres_restarted_under_load_loses_nothing_and_every_answer_is_true() 
             let mut seen = Vec::new();
             loop {
                 let waiting = reader.next(500);
-                match tokio::time::timeout(Duration::from_millis(300), waiting).await {
+                match tokio::time::timeout(Duration::from_secs(3), waiting).await {
                     Ok(Ok(batch)) => seen.extend(batch.events.iter().map(|event| event.position)),
                     // The database is away: ask again.
                     Ok(Err(_)) => tokio::task::yield_now().await,
