@@ -11,7 +11,7 @@ use std::{
 use annals_domain::{
     kernel::{AttemptId, IntegrationId},
     publishing::{
-        Integration, IntegrationCommand, IntegrationStatus, Post, PostCommand,
+        Integration, IntegrationCommand, IntegrationError, IntegrationStatus, Post, PostCommand,
         post::{ATTEMPTS_MAX, DeliveryState, RetryBasis},
     },
 };
@@ -235,6 +235,10 @@ impl Fire<'_> {
                 let reach = reach.clone();
                 Box::pin(async move {
                     let integration = work.load::<Integration>(channel).await?;
+                    if integration.status() == IntegrationStatus::Expired {
+                        // Lost since we looked: the post is held, not given up.
+                        return Err(CommandError::refused(IntegrationError::Expired));
+                    }
                     let now = work.now();
                     let reached = match reach.reach(channel, &integration) {
                         Ok(reached) => reached,
