@@ -12,6 +12,7 @@ use std::{
 };
 
 use annals_projections::relay::{Compression, KafkaSettings};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub roles: Vec<NodeRole>,
     /// How people reach this installation; `http://<listen>` if not given.
     pub public_url: Option<Url>,
+    /// For trying what a season brings: the time that it is when it starts. Only with a folder of its own.
+    pub clock_start: Option<DateTime<Utc>>,
     pub database: Database,
     pub postgres: Postgres,
     pub secrets: SecretKeys,
@@ -275,6 +278,7 @@ impl Default for Config {
             data: PathBuf::from(".annals"),
             roles: vec![NodeRole::Commands, NodeRole::Queries, NodeRole::Workers],
             public_url: None,
+            clock_start: None,
             database: Database { url: None, connections_max: 32, acquire_timeout_s: 10 },
             postgres: Postgres { bin: None, connections_max: 100 },
             secrets: SecretKeys {

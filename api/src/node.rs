@@ -21,7 +21,7 @@ use annals_commands::{
     },
     nodes::{self, NewNode},
     ports::{
-        clock::{Clock, SystemClock},
+        clock::{Clock, ShiftedClock, SystemClock},
         files::Files,
         mail::Mailer,
         media::Workshop,
@@ -151,7 +151,10 @@ impl Node {
             .await
             .context("the write side's tables could not be brought up to date")?;
         let public_url: Url = config.base_url().parse().context("public_url is not understood")?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock: Arc<dyn Clock> = match config.clock_start {
+            None => Arc::new(SystemClock),
+            Some(start) => Arc::new(ShiftedClock::starting_at(start)),
+        };
         let bus = CommandBus::new(store.clone(), Arc::clone(&clock));
         let client = outbound(config)?;
         let platforms = annals_adapters::social::platforms(&public_url, client.clone());

@@ -5,6 +5,7 @@
 //! newcomer's does. Both can be killed, stopped and started again, and joined by further nodes.
 
 mod client;
+pub mod form;
 mod object_store;
 mod server;
 

@@ -155,6 +155,16 @@ impl Server {
         }
     }
 
+    /// Stops it and starts it with other settings.
+    ///
+    /// # Panics
+    /// As [`Server::restart`], and if it does not stop well.
+    pub async fn restart_with(&mut self, settings: Settings) {
+        assert!(self.stop().await, "a clean stop ends well:\n{}", self.log());
+        self.settings = settings;
+        self.restart().await;
+    }
+
     /// How long the last start took until the server was ready.
     pub fn ready_after(&self) -> Duration {
         self.ready_after

@@ -169,3 +169,42 @@ async fn as_another_user_than_root_it_runs_too() {
         .expect("our own child");
     assert!(process.wait().expect("our own child").success());
 }
+
+#[tokio::test]
+async fn nine_o_clock_stays_nine_o_clock_when_the_clocks_are_set_forward() {
+    let at = |start: &str| Settings::default().flag("--clock-start").flag(start);
+    // Saturday, a few seconds before nine in Berlin; clocks are set forward in the night that follows.
+    let mut server = Server::private(at("2027-03-27T07:59:50Z")).await;
+    let ada = server.api().register("Ada").await;
+    let feed = json!({"platform": "feed", "name": "Openings"});
+    let channel = ada.api.post("integrations/connect", feed).await.expect(StatusCode::CREATED);
+    let body = json!({
+        "content": "Doors are open", "type": "schedule", "scheduledAt": "2027-03-27T09:00",
+        "timezone": "Europe/Berlin", "recurrence": "FREQ=DAILY;COUNT=2",
+        "integrations": [{"id": channel.text_at("/data/id")}],
+    });
+    ada.api.post("posts", body).await.expect(StatusCode::CREATED);
+    let published = async |server: &Server, count: usize| {
+        let ada = server.api().login(&ada.email, &ada.password).await;
+        eventually("the occurrence is published", Duration::from_secs(60), || async {
+            let listed = ada.api.get("posts?status=published&startDate=2027-03-01").await;
+            let posts = listed.at("/data").as_array()?.clone();
+            (posts.len() == count).then_some(posts)
+        })
+        .await
+    };
+    published(&server, 1).await;
+    server.restart_with(at("2027-03-28T06:59:55Z")).await;
+    let posts = published(&server, 2).await;
+    let times: Vec<&str> = posts.iter().filter_map(|post| post["integrations"][0]["at"].as_str()).collect();
+    assert_eq!(times.len(), 2, "{posts:?}");
+    assert!(times[0].starts_with("2027-03-27T08:00:"), "{times:?}");
+    assert!(times[1].starts_with("2027-03-28T07:00:"), "an hour earlier by the sun: {times:?}");
+
+    // What was planned by one clock is not done by another.
+    let folder = server.data().to_path_buf();
+    assert!(server.stop().await);
+    let refused = server.command().arg("serve").arg("--data").arg(&folder).output().expect("annals runs");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("--clock-start"), "{said}");
+}

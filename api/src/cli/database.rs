@@ -113,6 +113,31 @@ pub(super) fn secrets(config: &Config) -> anyhow::Result<Secrets> {
     Ok(Secrets::open(&data_folder(config)?)?)
 }
 
+/// A folder was made by the machine's clock or by one that was set: what it has planned would be done at
+/// once, or never, by the other. So a server starts in it by the one that it was made by.
+///
+/// # Errors
+/// If that is not the configuration's.
+pub(super) fn keep_to_one_clock(config: &Config) -> anyhow::Result<()> {
+    let data = data_folder(config)?;
+    let mark = data.join("clock-was-set");
+    let is_new = !data.join("postgres").exists();
+    match (config.clock_start.is_some(), mark.exists()) {
+        (true, false) if is_new => {
+            fs::write(&mark, "").with_context(|| format!("{} can't be written", mark.display()))
+        }
+        (true, false) => anyhow::bail!(
+            "clock_start: {} keeps to the machine's clock: try another time in a folder of its own (--data)",
+            data.display()
+        ),
+        (false, true) => anyhow::bail!(
+            "{} was made for trying other times: give it --clock-start, or take another folder (--data)",
+            data.display()
+        ),
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
 /// The data folder, made if it is not there. As root it lets others pass (not look): Postgres runs
 /// as another account, and what is inside is private by itself.
 fn data_folder(config: &Config) -> anyhow::Result<PathBuf> {

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigArgs, Switch, database::Installation, out, roles_text};
+use super::{ConfigArgs, Switch, database, database::Installation, out, roles_text};
 use crate::{
     config::{Config, Flags, NodeRole},
     node::Node,
@@ -27,6 +28,10 @@ pub(super) struct Serve {
     /// Whether calls are limited; off for load tests only [default: on]
     #[arg(long, value_enum, value_name = "SWITCH")]
     rate_limits: Option<Switch>,
+    /// For trying things: the time that it is at the start, in a data folder of its own, such as
+    /// 2027-03-27T07:58:00Z
+    #[arg(long, value_name = "TIME")]
+    clock_start: Option<DateTime<Utc>>,
 }
 
 impl Serve {
@@ -42,6 +47,9 @@ impl Serve {
             let on = matches!(switch, Switch::On);
             flags.settings.push(("rate_limits.enabled".to_string(), on.to_string()));
         }
+        if let Some(start) = self.clock_start {
+            flags.settings.push(("clock_start".to_string(), start.to_rfc3339()));
+        }
         flags
     }
 
@@ -50,6 +58,7 @@ impl Serve {
         let _telemetry = telemetry::start(&config)?;
         // Asked for before anything runs, so that a signal at any moment stops all that does.
         let mut stop = Stop::listen()?;
+        database::keep_to_one_clock(&config)?;
         let installation = tokio::select! {
             installation = Installation::open(&config) => installation?,
             // What was started of Postgres goes on; the next start adopts it.
@@ -140,6 +149,9 @@ fn welcome(config: &Config, installation: &Installation, setup_code: Option<&str
             "\n  Links      public_url is not set: links in mail, feeds and schemas lead to this machine only"
         }
     };
+    let clock = config.clock_start.map(|start| {
+        format!("\n  Clock      {} at the start: this folder is for trying things", start.to_rfc3339())
+    });
     format!(
         "\nAnnals is running.\n\
          \n  Console    {base}/console\
@@ -151,10 +163,11 @@ fn welcome(config: &Config, installation: &Installation, setup_code: Option<&str
          \n  Data       {}\
          \n  Database   {database}\
          \n  Kafka      {kafka}\
-         \n  Roles      {}{links}{}\
+         \n  Roles      {}{}{links}{}\
          \n\nStop it with Ctrl-C.\n",
         installation.data.display(),
         roles_text(&config.roles),
+        clock.unwrap_or_default(),
         setup.unwrap_or_default(),
     )
 }

@@ -14,6 +14,11 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
             wrong.push(format!("{key} ({}): {what}", source(key)));
         }
     };
+    require(
+        config.clock_start.is_none() || config.database.url.is_none(),
+        "clock_start",
+        "must not be given together with database.url: another time is tried in a data folder of its own",
+    );
     require(!config.roles.is_empty(), "roles", "must name at least one of commands, queries, workers");
     // The store's committers, its listener and the projections' leaders each hold one.
     require(

@@ -1,11 +1,10 @@
 //! Files to send, and sending them.
 
-use annals_tests::{Answer, Api, Method};
+pub(crate) use annals_tests::form::{form, part};
+use annals_tests::{Answer, Api};
 
 /// 1200 × 800 pixels.
 pub(crate) const SQUARES: &[u8] = include_bytes!("../../fixtures/squares.png");
-
-const BOUNDARY: &str = "----annals-tests";
 
 /// A PNG that no other test sends: what stands behind its end is no part of the image.
 pub(crate) fn image(mark: &str) -> Vec<u8> {
@@ -22,15 +21,6 @@ pub(crate) fn video(mark: &str) -> Vec<u8> {
         .concat()
 }
 
-/// One part of a form.
-pub(crate) fn part(field: &str, name: &str, media_type: &str, bytes: &[u8]) -> Vec<u8> {
-    let head = format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
-         Content-Type: {media_type}\r\n\r\n"
-    );
-    [head.as_bytes(), bytes, b"\r\n"].concat()
-}
-
 pub(crate) async fn send_form(api: &Api, parts: &[Vec<u8>]) -> Answer {
     send_raw(api, form(parts)).await
 }
@@ -40,17 +30,11 @@ pub(crate) async fn send_raw(api: &Api, body: Vec<u8>) -> Answer {
 }
 
 pub(crate) async fn send_raw_to(api: &Api, path: &str, body: Vec<u8>) -> Answer {
-    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    Api::send(api.request(Method::POST, path).header("content-type", kind).body(body)).await
-}
-
-/// A whole form.
-pub(crate) fn form(parts: &[Vec<u8>]) -> Vec<u8> {
-    [parts.concat(), format!("--{BOUNDARY}--\r\n").into_bytes()].concat()
+    api.post_form(path, body).await
 }
 
 pub(crate) async fn upload(api: &Api, name: &str, media_type: &str, bytes: &[u8]) -> Answer {
-    send_form(api, &[part("file", name, media_type, bytes)]).await
+    api.upload(name, media_type, bytes).await
 }
 
 /// The path and query of a file's address, as [`Api::get`] takes it.

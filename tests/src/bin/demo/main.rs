@@ -1,68 +1,18 @@
-//! Plays a realistic week of an organization over HTTP against a running server, so that there is
+//! Plays a month of an organization over HTTP against a running server, so that there is
 //! something to look at. `scripts/demo [URL]`.
 
 #![expect(clippy::print_stdout, reason = "it tells what it does")]
 
+mod month;
+mod pictures;
+
 use std::time::Duration;
 
 use annals_tests::{Account, Api, PASSWORD, StatusCode};
-use chrono::{Datelike, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{Datelike, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use month::{MONTH, Planned};
+use pictures::PICTURES;
 use serde_json::{Value, json};
-
-/// What is said next week: how many days after its Monday, at what time in Lisbon, where, and under which tag.
-const WEEK: [(i64, &str, &[usize], &str, &str); 9] = [
-    (
-        0,
-        "08:00",
-        &[0, 1],
-        "offers",
-        "Monday's roast is a natural from Sidama: apricot, jasmine, a long sweet finish. 20% off until noon.",
-    ),
-    (
-        0,
-        "17:30",
-        &[2],
-        "hiring",
-        "We are looking for a second roaster. Mornings, one weekend a month, and all the coffee you can taste.",
-    ),
-    (
-        1,
-        "09:15",
-        &[0],
-        "guides",
-        "How fine is fine? Start at the setting that gives 28 seconds for a double, then trust your tongue.",
-    ),
-    (
-        2,
-        "08:00",
-        &[0, 1, 2],
-        "offers",
-        "Half-way through the week: buy a bag, bring back your tin, we fill it at cost.",
-    ),
-    (
-        2,
-        "12:00",
-        &[1],
-        "events",
-        "Cupping on Thursday at six. Twelve chairs, four farms, no spoons of your own needed.",
-    ),
-    (3, "16:00", &[0, 1], "events", "Tonight at six: the cupping. Three chairs are left."),
-    (
-        4,
-        "10:30",
-        &[2],
-        "guides",
-        "Water is 98% of your cup. Ours is soft; if yours is not, a filter jug is the cheapest upgrade there is.",
-    ),
-    (5, "11:00", &[0], "offers", "Saturday bundles are out: two bags and a filter pack."),
-    (
-        6,
-        "18:00",
-        &[0, 1, 2],
-        "news",
-        "Next week: a new lot from Huila, and the repaired espresso machine is back at the bar.",
-    ),
-];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -109,6 +59,7 @@ async fn main() {
         ben.post("posts/tags", json!({"name": name, "color": color})).await.expect(StatusCode::CREATED);
     }
 
+    let pictures = fill_library(&chloe).await;
     let welcome = post(
         &chloe,
         "Doors are open, the first batch is cooling. Good morning!",
@@ -120,17 +71,10 @@ async fn main() {
     let today = Utc::now().date_naive();
     let monday = today + TimeDelta::days(7 - i64::from(today.weekday().num_days_from_monday()));
     let mut scheduled = Vec::new();
-    for (days, time, places, tag, content) in WEEK {
-        let day = monday + TimeDelta::days(days);
-        let time = NaiveTime::parse_from_str(time, "%H:%M").expect("the plan's times are times");
-        let targets: Vec<String> = places.iter().map(|place| channels[*place].clone()).collect();
-        let when = json!({
-            "type": "schedule", "scheduledAt": day.and_time(time).format("%Y-%m-%dT%H:%M:%S").to_string(),
-            "timezone": "Europe/Lisbon", "tags": [tag],
-        });
-        scheduled.push(post(&chloe, content, &targets, when).await);
-        println!("Chloe planned for {} {}: {content:.40}…", day.weekday(), time.format("%H:%M"));
+    for planned in &MONTH {
+        scheduled.push(plan(&chloe, planned, monday, &channels, &pictures).await);
     }
+    recur(&chloe, monday, &channels).await;
     ben.delete(&format!("posts/{}", scheduled[1])).await.expect(StatusCode::OK);
     println!("Ben took back the job offer: it is filled");
     let edited = json!({
@@ -175,6 +119,50 @@ async fn main() {
     let overview = owner.get("analytics/overview").await.expect(StatusCode::OK);
     println!("\nPosts by status: {}", overview.at("/data/posts"));
     println!("\nLook around as ada.marques.{run}@example.org with the password «{PASSWORD}»: {url}/console");
+}
+
+/// Uploads the pictures; their ids, in the same order.
+async fn fill_library(api: &Api) -> Vec<String> {
+    let mut ids = Vec::new();
+    for picture in &PICTURES {
+        let uploaded = api.upload(picture.name, "image/png", &picture.draw()).await;
+        ids.push(uploaded.expect(StatusCode::CREATED).text_at("/data/id"));
+    }
+    println!("Chloe put {} pictures into the media library", ids.len());
+    ids
+}
+
+/// Schedules a post of the month; its id.
+async fn plan(
+    api: &Api,
+    planned: &Planned,
+    monday: NaiveDate,
+    channels: &[String],
+    pictures: &[String],
+) -> String {
+    let Planned { days, time, places, tag, picture, content, thread } = planned;
+    let day = monday + TimeDelta::days(*days);
+    let time = NaiveTime::parse_from_str(time, "%H:%M").expect("the plan's times are times");
+    let targets: Vec<String> = places.iter().map(|place| channels[*place].clone()).collect();
+    let media: Vec<Value> =
+        picture.iter().map(|number| json!({"id": pictures[*number], "alt": PICTURES[*number].alt})).collect();
+    let when = json!({
+        "type": "schedule", "scheduledAt": day.and_time(time).format("%Y-%m-%dT%H:%M:%S").to_string(),
+        "timezone": "Europe/Lisbon", "tags": [tag], "media": media, "thread": thread,
+    });
+    println!("Chloe planned for {} {}: {content:.40}…", day.format("%a %d %b"), time.format("%H:%M"));
+    post(api, content, &targets, when).await
+}
+
+/// A post that comes every Friday of the month, by Lisbon's clocks.
+async fn recur(api: &Api, monday: NaiveDate, channels: &[String]) {
+    let friday = monday + TimeDelta::days(4);
+    let when = json!({
+        "type": "schedule", "scheduledAt": friday.format("%Y-%m-%dT07:30").to_string(), "timezone": "Europe/Lisbon",
+        "recurrence": "FREQ=WEEKLY;COUNT=4", "tags": ["news"],
+    });
+    post(api, "It is Friday: the roaster is hot from seven, come and smell.", &channels[..1], when).await;
+    println!("Chloe let one come every Friday");
 }
 
 async fn register(api: &Api, name: &str, run: &str) -> Account {
