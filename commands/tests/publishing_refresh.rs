@@ -16,7 +16,10 @@ use annals_commands::{
 };
 use annals_domain::{
     kernel::IntegrationId,
-    publishing::{Integration, IntegrationStatus, Post, post::PostStatus},
+    publishing::{
+        Integration, IntegrationCommand, IntegrationStatus, Post,
+        post::{DeliveryState, PostStatus},
+    },
 };
 use chrono::TimeDelta;
 use serde_json::json;
@@ -122,6 +125,35 @@ async fn a_refresh_that_is_refused_loses_the_account_and_its_posts_go_out_when_i
     eventually("the post is published without the clock being moved", || async { published().await }).await;
     assert_eq!(desk.platform.count(), 1);
     stopped(running, stop).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_that_is_lost_while_its_post_is_begun_burns_nothing() {
+    let desk = Desk::new(IdempotencyKind::ByHandle).await;
+    // Another node, so that what the worker looked at has changed when it writes.
+    let other = platform::node(&desk.database, &desk.clock).await;
+    let mut held = 0;
+    for round in 0..60 {
+        *desk.platform.account.lock() = format!("account {round}");
+        let (post, id) = desk.due().await;
+        let lost = async {
+            // A little later each time: before the look, between it and the attempt, after it.
+            tokio::time::sleep(Duration::from_micros(100 * round)).await;
+            let reason = "as told".to_string();
+            let command = IntegrationCommand::LoseAccess { reason, now: desk.bus.now() };
+            other.execute::<Integration>(&context(), "LoseAccess", id, command).await.unwrap();
+        };
+        let (fired, ()) = tokio::join!(desk.fire(post, id, 1), lost);
+        match desk.state(post, id).await {
+            DeliveryState::Published { .. } => assert!(matches!(fired, Fired::Done), "{fired:?}"),
+            DeliveryState::Scheduled { .. } => {
+                assert!(matches!(fired, Fired::Later { .. }), "{fired:?}");
+                held += 1;
+            }
+            other => panic!("round {round}: {other:?}"),
+        }
+    }
+    assert!(held > 0, "no channel was lost before its post went out");
 }
 
 #[tokio::test]
