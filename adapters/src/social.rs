@@ -11,6 +11,7 @@ pub mod bluesky;
 pub mod feed;
 pub(crate) mod links;
 pub mod mastodon;
+pub mod nostr;
 mod rest;
 mod words;
 
@@ -21,6 +22,7 @@ pub fn platforms(public_url: &Url, http: HttpClient) -> Platforms {
     Platforms::new([
         feed,
         Arc::new(bluesky::Bluesky::new(http.clone())),
-        Arc::new(mastodon::Mastodon::new(http)),
+        Arc::new(mastodon::Mastodon::new(http.clone())),
+        Arc::new(nostr::Nostr::new(http)),
     ])
 }

@@ -68,6 +68,22 @@ pub fn mastodon(test: &str) -> Option<String> {
     url
 }
 
+/// The address of a real Nostr relay, if the test run started one.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn nostr_relay(test: &str) -> Option<String> {
+    let url = std::env::var("ANNALS_TEST_NOSTR").ok().filter(|url| !url.is_empty());
+    if url.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_NOSTR is not set: run scripts/test, which starts scripts/parts/nostr-relay"
+        );
+        skipped(test, "nostr-relay");
+    }
+    url
+}
+
 /// A real browser and what drives it.
 #[derive(Clone, Debug)]
 pub struct Chromium {

@@ -39,7 +39,7 @@ impl Deadline {
         Self(self.0.min(Instant::now() + time))
     }
 
-    fn remaining(self) -> Duration {
+    pub(super) fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 }
@@ -83,6 +83,8 @@ impl HttpStream {
 #[derive(Clone)]
 pub struct HttpClient {
     inner: reqwest::Client,
+    /// Of HTTP/1.1, which alone can be upgraded to something else.
+    upgrading: reqwest::Client,
     policy: Arc<OutboundPolicy>,
     dns: Arc<GuardedResolver>,
 }
@@ -97,18 +99,20 @@ impl HttpClient {
     pub fn with_resolver(policy: OutboundPolicy, dns: Arc<dyn Resolve>) -> Result<Self, reqwest::Error> {
         let policy = Arc::new(policy);
         let dns = Arc::new(GuardedResolver::new(dns, Arc::clone(&policy)));
-        let inner = reqwest::Client::builder()
-            .dns_resolver(Arc::clone(&dns))
-            // A proxy would resolve names itself, past our check.
-            .no_proxy()
-            // Followed below, where each step is checked.
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(concat!("annals/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { inner, policy, dns })
+        let guarded = || {
+            reqwest::Client::builder()
+                .dns_resolver(Arc::clone(&dns))
+                // A proxy would resolve names itself, past our check.
+                .no_proxy()
+                // Followed below, where each step is checked.
+                .redirect(redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(CALL_TIMEOUT)
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .user_agent(concat!("annals/", env!("CARGO_PKG_VERSION")))
+        };
+        let (inner, upgrading) = (guarded().build()?, guarded().http1_only().build()?);
+        Ok(Self { inner, upgrading, policy, dns })
     }
 
     pub fn policy(&self) -> &OutboundPolicy {
@@ -130,7 +134,7 @@ impl HttpClient {
     async fn follow(&self, mut request: HttpRequest) -> Result<reqwest::Response, NetError> {
         let deadline = request.deadline.at_most(CALL_TIMEOUT);
         for _ in 0..=REDIRECTS_MAX {
-            let response = self.send_once(&request, deadline).await?;
+            let response = self.send_once(&self.inner, &request, deadline).await?;
             match redirected(&request, &response)? {
                 None => return Ok(response),
                 Some(url) => {
@@ -145,8 +149,14 @@ impl HttpClient {
         Err(NetError::BadRedirect)
     }
 
+    /// The answer to a call that asks to go on in another protocol.
+    pub(super) async fn send_to_upgrade(&self, request: &HttpRequest) -> Result<reqwest::Response, NetError> {
+        self.send_once(&self.upgrading, request, request.deadline.at_most(CALL_TIMEOUT)).await
+    }
+
     async fn send_once(
         &self,
+        client: &reqwest::Client,
         request: &HttpRequest,
         deadline: Deadline,
     ) -> Result<reqwest::Response, NetError> {
@@ -156,8 +166,7 @@ impl HttpClient {
         if remaining.is_zero() {
             return Err(NetError::OutOfTime);
         }
-        let mut call = self
-            .inner
+        let mut call = client
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone())
             .timeout(remaining);

@@ -52,6 +52,8 @@ impl FromStr for AllowedHost {
 pub enum ForbiddenUrl {
     #[error("must begin with https://")]
     Scheme,
+    #[error("must begin with wss://")]
+    WebSocketScheme,
     #[error("must not hold a user name or password")]
     Credentials,
     #[error("must name a host")]

@@ -192,13 +192,22 @@ pub struct ProviderError {
     pub message: String,
     /// If the platform said when to come back.
     pub retry_after: Option<std::time::Duration>,
+    /// The one of [`ConnectMethod::fields`] that is at fault, if one of them is.
+    pub field: Option<&'static str>,
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl ProviderError {
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), retry_after: None, source: None }
+        Self { class, message: message.into(), retry_after: None, field: None, source: None }
+    }
+
+    /// Names what of the user's the failure is about.
+    #[must_use]
+    pub fn at(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
     }
 
     #[must_use]

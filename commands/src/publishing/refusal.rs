@@ -11,8 +11,8 @@ pub enum PublishingRefusal {
     #[error("is no platform of this installation")]
     UnknownPlatform,
     /// The platform does not accept what the user gave.
-    #[error("{0}")]
-    CredentialsRefused(String),
+    #[error("{message}")]
+    CredentialsRefused { message: String, field: Option<String> },
     /// The platform did not answer, or not sensibly; [`Refusal::code`] is `PLATFORM_UNAVAILABLE`.
     #[error("{platform} can't be reached now, try again later: {message}")]
     PlatformUnavailable { platform: &'static str, message: String },
@@ -28,7 +28,10 @@ impl PublishingRefusal {
             FailureClass::RefreshToken
             | FailureClass::BadContent
             | FailureClass::Disconnected
-            | FailureClass::Unsupported => Self::CredentialsRefused(error.message.clone()),
+            | FailureClass::Unsupported => Self::CredentialsRefused {
+                message: error.message.clone(),
+                field: error.field.map(|field| format!("credentials.{field}")),
+            },
         }
     }
 }
@@ -37,7 +40,7 @@ impl Refusal for PublishingRefusal {
     fn kind(&self) -> RefusalKind {
         match self {
             Self::NotYours => RefusalKind::Forbidden,
-            Self::UnknownPlatform | Self::CredentialsRefused(_) => RefusalKind::Invalid,
+            Self::UnknownPlatform | Self::CredentialsRefused { .. } => RefusalKind::Invalid,
             Self::PlatformUnavailable { .. } => RefusalKind::Conflict,
         }
     }
@@ -45,7 +48,7 @@ impl Refusal for PublishingRefusal {
     fn code(&self) -> &'static str {
         match self {
             Self::NotYours => "FORBIDDEN",
-            Self::UnknownPlatform | Self::CredentialsRefused(_) => "VALIDATION_ERROR",
+            Self::UnknownPlatform | Self::CredentialsRefused { .. } => "VALIDATION_ERROR",
             Self::PlatformUnavailable { .. } => "PLATFORM_UNAVAILABLE",
         }
     }
@@ -53,7 +56,7 @@ impl Refusal for PublishingRefusal {
     fn field(&self) -> Option<&str> {
         match self {
             Self::UnknownPlatform => Some("platform"),
-            Self::CredentialsRefused(_) => Some("credentials"),
+            Self::CredentialsRefused { field, .. } => Some(field.as_deref().unwrap_or("credentials")),
             Self::NotYours | Self::PlatformUnavailable { .. } => None,
         }
     }

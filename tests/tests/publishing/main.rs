@@ -1,4 +1,4 @@
-//! Publishing over HTTP against the running program: the feed, the real Bluesky PDS, every route.
+//! Publishing over HTTP against the running program: the feed, real servers of platforms, every route.
 
 mod bluesky;
 mod channels;
@@ -6,6 +6,7 @@ mod feeds;
 mod input;
 mod kills;
 mod mastodon;
+mod nostr;
 mod postiz;
 mod posts;
 mod rebuild;

@@ -1,15 +1,17 @@
 //! Publishing while the worker is killed before, during and after the platform acts: what stands on a real
-//! PDS and in the feed is counted and compared with what Annals says. Never two; none missing unless said
+//! PDS, on a real Nostr relay and in the feed is counted and compared with what Annals says. Never two; none missing unless said
 //! unknown (invariant 6).
 //!
-//! Each phase is hit 20 times, and each hit is proven: on the PDS by a proxy between the two, which kills the
-//! server at that moment; in the feed, where acting and recording are one, by holding the append of an event
+//! Each phase is hit 20 times, and each hit is proven: on PDS and relay by a proxy between the two, which kills
+//! the server at that moment; in the feed, where acting and recording are one, by holding the append of an event
 //! in Postgres and killing the server while it waits.
 
 mod assassin;
 mod bluesky;
 mod feed;
+mod nostr;
 mod pds;
+mod relay;
 
 use std::{
     cell::Cell,
