@@ -49,6 +49,7 @@ fn mail() -> Mail {
             link: "https://annals.example.org/console/reset-password#token=pr_1".parse().unwrap(),
             until: "Friday".to_string(),
         },
+        unsubscribe: None,
         at: "2026-11-21T01:00:00Z".parse().unwrap(),
     }
 }

@@ -40,6 +40,7 @@ pub struct Config {
     pub outbound: Outbound,
     pub media: Media,
     pub mail: Mail,
+    pub watchdog: Watchdog,
     pub kafka: Kafka,
     pub log: Log,
     pub telemetry: Telemetry,
@@ -162,6 +163,14 @@ pub struct Mail {
     pub smtp_url: Option<Hidden>,
     pub resend_api_key: Option<Hidden>,
     pub resend_url: Url,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watchdog {
+    /// A post that is so late, and not published, is said to be overdue.
+    pub late_by_s: u64,
+    pub sweeps_every_s: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -323,6 +332,7 @@ impl Default for Config {
                 resend_api_key: None,
                 resend_url: annals_adapters::mail::RESEND_URL.parse().expect("is a URL"),
             },
+            watchdog: Watchdog { late_by_s: 600, sweeps_every_s: 30 },
             kafka: Kafka {
                 brokers: Vec::new(),
                 topic_prefix: "annals".to_string(),

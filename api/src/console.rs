@@ -13,6 +13,7 @@
 //! | events, one aggregate through time | `events.rs`, `streams.rs` |
 //! | checkpoints, proofs | `audit.rs`, `proof.rs` |
 //! | read models, timers, nodes | `projections.rs`, `parked.rs`, `timers.rs`, `nodes.rs` |
+//! | notifications | `notifications.rs` |
 //! | people and keys | `people.rs`, `keys.rs`, `account.rs` |
 //!
 //! Around them: `frame.rs` (navigation, headers), `parts.rs` (times, pills, forms), `plot.rs` (SVG),
@@ -29,6 +30,7 @@ mod invitation;
 mod keys;
 mod mailed;
 mod nodes;
+mod notifications;
 mod overview;
 mod parked;
 mod parts;
@@ -71,6 +73,11 @@ pub fn commands(routes: &mut Routes) {
     routes.form("/account/timezone", Right("profile", "update"), told, account::change_zone);
     routes.form("/account/sessions/{id}/end", Session, told, account::end_session);
     routes.form("/account/sessions/end-others", Session, told, account::end_others);
+    let notification = Right("notification", "update");
+    routes.form("/notifications/read-all", notification, told, notifications::read_all);
+    routes.form("/notifications/preferences", notification, told, notifications::prefer);
+    routes.form("/notifications/{id}/read", notification, told, notifications::mark_read);
+    routes.form("/notifications/{id}/unread", notification, told, notifications::mark_unread);
     office(routes);
 }
 
@@ -81,6 +88,7 @@ fn mailed_forms(routes: &mut Routes) {
     routes.form("/reset-password", Anonymous, told, mailed::reset).limit(auth);
     routes.form("/verify-email", Anonymous, told, mailed::verify).limit(auth);
     routes.form("/confirm-email-change", Anonymous, told, mailed::change).limit(auth);
+    routes.form("/unsubscribe", Anonymous, told, mailed::unsubscribe).limit(auth);
     routes.form("/invitations/accept/sign-in", Anonymous, told, invitation::sign_in).limit(auth);
     routes.form("/invitations/accept/register", Anonymous, told, invitation::register).limit(auth);
 }
@@ -104,10 +112,12 @@ pub fn queries(routes: &mut Routes) {
     routes.page("/reset-password", Anonymous, told, mailed::reset_page);
     routes.page("/verify-email", Anonymous, told, mailed::verify_page);
     routes.page("/confirm-email-change", Anonymous, told, mailed::change_page);
+    routes.page("/unsubscribe", Anonymous, told, mailed::unsubscribe_page);
     routes.page("/invitations/accept", Anonymous, told, invitation::page);
     routes.page("", Right("activity", "read"), told, overview::page);
     routes.page("/posts", Right("post", "read"), told, calendar::page);
     routes.page("/posts/{id}", Right("post", "read"), told, posts::page);
+    routes.page("/notifications", Right("notification", "read"), told, notifications::page);
     routes.page("/people", Right("member", "read"), told, people::page);
     routes.page("/keys", Right("api-key", "read"), told, keys::page);
     routes.page("/account", Session, told, account::page);

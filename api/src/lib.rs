@@ -4,6 +4,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod engagement;
 pub mod forgotten;
 pub mod health;
 pub mod history;

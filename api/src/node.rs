@@ -15,7 +15,7 @@ use annals_adapters::{
 use annals_commands::{
     Running,
     bus::CommandBus,
-    engagement::{MailRoom, MailTimer},
+    engagement::{MailRoom, MailTimer, Notifier},
     identity::{
         ExpireInvitations, FirstAccount, Identity, IdentityOptions, InvitationExpiry, PasswordHasher,
     },
@@ -29,8 +29,8 @@ use annals_commands::{
     },
     process::ProcessManagers,
     publishing::{
-        Channels, ClosedOrganizations, CredentialsKeeper, FinishedPosts, MediaFiles, MediaProcessing,
-        ProcessMedia, PublishTimer, Publisher, RefreshTimer,
+        Channels, ClosedOrganizations, CredentialsKeeper, DueDeliveries, FinishedPosts, MediaFiles,
+        MediaProcessing, ProcessMedia, PublishTimer, Publisher, RefreshTimer, Watchdog, WatchdogOptions,
     },
     restore::ForgottenAgain,
     timers::TimerWorkers,
@@ -208,6 +208,7 @@ impl Node {
             let (mut workers, reader) =
                 Workers::start(id, &bus, &identity, &platforms, mail, (files, workshop), clock).await?;
             workers.auditing = Some(Auditing::start(notary.clone(), &store, config, &workers.stop)?);
+            tokio::spawn(Watchdog::new(bus.clone(), watchdog_options(config)).watch(workers.stop.clone()));
             workers.relay = start_relay(&store, config.kafka_settings(), &workers.stop).await;
             (Some(workers), reader)
         } else {
@@ -325,6 +326,8 @@ impl Workers {
             .with(media_files)
             .with(MediaProcessing)
             .with(FinishedPosts::new(bus.clone()))
+            .with(DueDeliveries)
+            .with(Notifier::new(bus.clone()))
             .with(mail_room)
             .start(stop.clone())
             .await
@@ -386,6 +389,13 @@ async fn start_relay(
         ),
     }
     Some(relay::start(store.clone(), settings, stop.clone()))
+}
+
+fn watchdog_options(config: &Config) -> WatchdogOptions {
+    WatchdogOptions {
+        late_by: chrono::TimeDelta::seconds(config.watchdog.late_by_s.cast_signed()),
+        sweeps_every: Duration::from_secs(config.watchdog.sweeps_every_s),
+    }
 }
 
 /// Where files are kept: a bucket, or the data folder.

@@ -8,6 +8,7 @@
 mod channels;
 mod failure;
 mod media;
+mod notifications;
 mod posts;
 
 use actix_web::http::Method;
@@ -40,6 +41,8 @@ pub fn queries(routes: &mut Routes) {
     routes.foreign_query("/public/v1/groups", channel, tell, channels::groups);
     routes.foreign_query("/public/v1/is-connected", channel, tell, channels::is_connected);
     routes.foreign_query("/public/v1/integration-settings/{id}", channel, tell, channels::settings);
+    let notification = Access::Right("notification", "read");
+    routes.foreign_query("/public/v1/notifications", notification, tell, notifications::list);
     routes.foreign_query("/public/v1/posts", Access::Right("post", "read"), tell, posts::list);
 }
 
@@ -53,6 +56,7 @@ pub fn queries(routes: &mut Routes) {
         channels::trigger,
         media::upload,
         media::upload_from_url,
+        notifications::list,
         posts::create,
         posts::list,
         posts::delete,

@@ -3,6 +3,7 @@
 use annals_eventstore::EventStore;
 use annals_projections::{
     Projection, Projector,
+    engagement::Notifications,
     history::Causation,
     identity::{api_keys::ApiKeys, organizations::Organizations, sessions::Sessions, users::Users},
     publishing::{activity::Activity, channels::Channels, media::Media, posts::Posts, tags::Tags},
@@ -20,7 +21,19 @@ macro_rules! read_models {
     };
 }
 
-read_models![Users, Sessions, Organizations, ApiKeys, Channels, Media, Posts, Tags, Activity, Causation];
+read_models![
+    Users,
+    Sessions,
+    Organizations,
+    ApiKeys,
+    Channels,
+    Media,
+    Posts,
+    Tags,
+    Activity,
+    Notifications,
+    Causation
+];
 
 #[cfg(test)]
 mod tests {

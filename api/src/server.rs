@@ -14,7 +14,7 @@ use actix_web::{
 use utoipa::{OpenApi as _, openapi::OpenApi as Document};
 
 use crate::{
-    audit, console, health, history,
+    audit, console, engagement, health, history,
     http::{ApiError, Routes, conditional, config::HttpConfig, observe, security},
     identity, live, mcp, openapi, operations, postiz, publishing, schemas,
     state::{AppState, Edge},
@@ -29,6 +29,8 @@ pub fn routes() -> Routes {
     identity::queries(&mut routes);
     publishing::commands(&mut routes);
     publishing::queries(&mut routes);
+    engagement::commands(&mut routes);
+    engagement::queries(&mut routes);
     postiz::commands(&mut routes);
     postiz::queries(&mut routes);
     mcp::commands(&mut routes);
@@ -51,6 +53,7 @@ pub fn documents() -> Vec<Document> {
     vec![
         identity::Document::openapi(),
         publishing::document(),
+        engagement::document(),
         postiz::document(),
         mcp::Document::openapi(),
         operations::document(),

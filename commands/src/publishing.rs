@@ -13,6 +13,7 @@ mod refresh;
 mod refusal;
 pub mod retry;
 pub mod series;
+pub mod watchdog;
 
 pub use channels::Channels;
 pub use closing::ClosedOrganizations;
@@ -23,3 +24,4 @@ pub use publisher::Publisher;
 pub use reach::Reach;
 pub use refresh::{CredentialsKeeper, RefreshTimer};
 pub use refusal::PublishingRefusal;
+pub use watchdog::{DueDeliveries, Watchdog, WatchdogOptions};

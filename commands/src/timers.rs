@@ -110,6 +110,34 @@ pub async fn schedule(tx: &mut Transaction<'static, Postgres>, timer: NewTimer) 
     Ok(())
 }
 
+/// Sets a timer unless there is one of its kind and key, in whatever state; whether there was none.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn schedule_if_missing(
+    tx: &mut Transaction<'static, Postgres>,
+    timer: NewTimer,
+) -> Result<bool, sqlx::Error> {
+    let set: Option<()> = sqlx::query_scalar(
+        "WITH timer AS (
+             INSERT INTO process.timers (id, kind, key, due_at, payload, caused_by, organization_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (kind, key) DO NOTHING RETURNING id
+         )
+         SELECT pg_notify($8, '') FROM timer",
+    )
+    .bind(Uuid::now_v7())
+    .bind(timer.kind)
+    .bind(timer.key)
+    .bind(timer.due_at)
+    .bind(timer.payload)
+    .bind(timer.caused_by)
+    .bind(timer.organization_id)
+    .bind(CHANNEL)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(set.is_some())
+}
+
 /// Makes the waiting timers of a kind whose keys end with `key_end`, and which are due until `until`, due at
 /// `now`.
 ///

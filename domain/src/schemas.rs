@@ -10,7 +10,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
 use crate::{
-    engagement::Mailing,
+    engagement::{Inbox, Mailing, Notification},
     identity::{ApiKey, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
     publishing::{Integration, MediaAsset, MediaLibrary, Post, Series, TagBook},
@@ -58,6 +58,8 @@ pub fn event_schemas() -> Vec<EventSchema> {
         of::<TimerControl>("1"),
         of::<Disclosure>("1"),
         of::<Mailing>("1"),
+        of::<Notification>("1"),
+        of::<Inbox>("1"),
     ]
     .concat();
     all.sort_by(|one, other| one.event_type.cmp(&other.event_type));

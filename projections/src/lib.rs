@@ -4,6 +4,7 @@
 pub mod relay;
 pub mod runtime;
 
+pub mod engagement;
 pub mod history;
 pub mod identity;
 pub mod publishing;

@@ -68,7 +68,7 @@ impl MailFolder {
 
 #[cfg(test)]
 mod tests {
-    use annals_commands::ports::mail::Letter;
+    use annals_commands::ports::mail::{Letter, Unsubscribe};
     use annals_domain::kernel::EmailAddress;
     use chrono::DateTime;
     use uuid::Uuid;
@@ -82,6 +82,12 @@ mod tests {
             person: person.to_string(),
             to: EmailAddress::parse("ada@example.org").expect("is an address"),
             letter: Letter::Welcome { name: "Ada Lövelace".to_string(), link, until: "Friday".to_string() },
+            unsubscribe: Some(Unsubscribe {
+                page: "https://annals.example.org/console/unsubscribe#token=un_1".parse().expect("is a URL"),
+                one_click: "https://annals.example.org/api/v1/notifications/unsubscribe/un_1"
+                    .parse()
+                    .expect("is a URL"),
+            }),
             at: DateTime::from_timestamp(1_800_000_000, 0).expect("is a time"),
         }
     }
@@ -102,6 +108,8 @@ mod tests {
             "From: Annals <annals@example.org>\r\n",
             "To: ada@example.org\r\n",
             "Date: Fri, 15 Jan 2027 08:00:00 +0000\r\n",
+            "List-Unsubscribe: <https://annals.example.org/api/v1/notifications/unsubscribe/un_1>\r\n",
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
             "Hello Ada Lövelace,\r\n",
             "\r\nhttps://annals.example.org/console/verify-email#token=ev_1\r\n",
         ] {

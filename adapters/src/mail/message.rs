@@ -5,9 +5,11 @@ use lettre::{
     Message,
     message::{
         Body, Mailbox, MultiPart, SinglePart,
-        header::{ContentTransferEncoding, ContentType},
+        header::{ContentTransferEncoding, ContentType, Header, HeaderName, HeaderValue},
     },
 };
+
+use url::Url;
 
 use super::template::{Rendered, render};
 
@@ -54,13 +56,18 @@ pub(super) enum Encoding {
 
 /// A mail that can't be written is refused: trying again would not change that.
 pub(super) fn rendered(mail: &Mail) -> Result<Rendered, MailError> {
-    render(&mail.letter).map_err(|_| unfit("its template could not be filled in"))
+    render(&mail.letter, mail.unsubscribe.as_ref().map(|way| &way.page))
+        .map_err(|_| unfit("its template could not be filled in"))
 }
 
 pub(super) fn message(mail: &Mail, sender: &Sender, encoding: Encoding) -> Result<Message, MailError> {
     let Rendered { subject, html, text } = rendered(mail)?;
     let to: Mailbox = mail.to.as_str().parse().map_err(|_| unfit("its address is not one for mail"))?;
-    Message::builder()
+    let mut message = Message::builder();
+    if let Some(way) = &mail.unsubscribe {
+        message = message.header(ListUnsubscribe(listed(&way.one_click))).header(OneClick);
+    }
+    message
         .from(sender.mailbox().clone())
         .to(to)
         .subject(subject)
@@ -72,6 +79,51 @@ pub(super) fn message(mail: &Mail, sender: &Sender, encoding: Encoding) -> Resul
                 .singlepart(part(ContentType::TEXT_HTML, html, encoding)?),
         )
         .map_err(|_| unfit("it could not be put together"))
+}
+
+/// The address as `List-Unsubscribe` has it.
+pub(super) fn listed(one_click: &Url) -> String {
+    format!("<{one_click}>")
+}
+
+/// What `List-Unsubscribe-Post` says.
+pub(super) const ONE_CLICK: &str = "List-Unsubscribe=One-Click";
+
+/// Where no more mail of a kind is asked for (RFC 2369).
+#[derive(Clone)]
+struct ListUnsubscribe(String);
+
+impl Header for ListUnsubscribe {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("List-Unsubscribe")
+    }
+
+    fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self(text.to_string()))
+    }
+
+    fn display(&self) -> HeaderValue {
+        // A URL is ASCII and has nothing to fold at.
+        HeaderValue::dangerous_new_pre_encoded(Self::name(), self.0.clone(), self.0.clone())
+    }
+}
+
+/// That a `POST` there does it, with no more questions (RFC 8058).
+#[derive(Clone, Copy)]
+struct OneClick;
+
+impl Header for OneClick {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("List-Unsubscribe-Post")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), ONE_CLICK.to_string())
+    }
 }
 
 fn part(content_type: ContentType, text: String, encoding: Encoding) -> Result<SinglePart, MailError> {

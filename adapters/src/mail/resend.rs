@@ -8,7 +8,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{
-    message::{Sender, rendered},
+    message::{ONE_CLICK, Sender, listed, rendered},
     template::Rendered,
 };
 
@@ -40,6 +40,10 @@ struct Email<'e> {
 struct Headers {
     #[serde(rename = "Message-ID")]
     message_id: String,
+    #[serde(rename = "List-Unsubscribe", skip_serializing_if = "Option::is_none")]
+    list_unsubscribe: Option<String>,
+    #[serde(rename = "List-Unsubscribe-Post", skip_serializing_if = "Option::is_none")]
+    list_unsubscribe_post: Option<&'static str>,
 }
 
 impl Resend {
@@ -65,7 +69,11 @@ impl Resend {
             subject: &subject,
             html: &html,
             text: &text,
-            headers: Headers { message_id: sender.message_id(mail) },
+            headers: Headers {
+                message_id: sender.message_id(mail),
+                list_unsubscribe: mail.unsubscribe.as_ref().map(|way| listed(&way.one_click)),
+                list_unsubscribe_post: mail.unsubscribe.as_ref().map(|_| ONE_CLICK),
+            },
         };
         let sent = self
             .http

@@ -2,12 +2,15 @@
 
 use annals_commands::ports::mail::Letter;
 use askama::Template;
+use url::Url;
 
 #[derive(Template)]
 #[template(path = "mail/letter.html")]
 struct Html<'l> {
     subject: &'l str,
     letter: &'l Letter,
+    /// Where the person gets no more of its kind.
+    unsubscribe: Option<&'l Url>,
 }
 
 /// Plain text has nothing to escape.
@@ -15,6 +18,7 @@ struct Html<'l> {
 #[template(path = "mail/letter.txt", escape = "none")]
 struct Text<'l> {
     letter: &'l Letter,
+    unsubscribe: Option<&'l Url>,
 }
 
 /// A mail, ready to be packed.
@@ -24,10 +28,10 @@ pub(super) struct Rendered {
     pub(super) text: String,
 }
 
-pub(super) fn render(letter: &Letter) -> Result<Rendered, askama::Error> {
+pub(super) fn render(letter: &Letter, unsubscribe: Option<&Url>) -> Result<Rendered, askama::Error> {
     let subject = subject(letter);
-    let html = Html { subject: &subject, letter }.render()?;
-    let text = Text { letter }.render()?;
+    let html = Html { subject: &subject, letter, unsubscribe }.render()?;
+    let text = Text { letter, unsubscribe }.render()?;
     Ok(Rendered { subject, html, text: text.trim_end().to_string() + "\n" })
 }
 
@@ -39,12 +43,14 @@ fn subject(letter: &Letter) -> String {
         Letter::PasswordReset { .. } => "Set a new password".to_string(),
         Letter::Invitation { organization, .. } => format!("You are invited to join {organization}"),
         Letter::FailedPost(post) => format!("Not published on {}", post.channel),
+        Letter::Notice(notice) => notice.title.clone(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use annals_commands::ports::mail::FailedPost;
+    use annals_commands::ports::mail::{FailedPost, Notice};
+    use annals_domain::engagement::NotificationKind;
 
     use super::*;
 
@@ -66,20 +72,35 @@ mod tests {
                 what_to_do: "shorten it".to_string(),
                 link: link(),
             }),
+            Letter::Notice(Notice {
+                kind: NotificationKind::PostOverdue,
+                name: name(),
+                title: "A post is overdue on Ada's <i>feed</i>".to_string(),
+                text: "“<script>alert(1)</script>” should have been published.".to_string(),
+                what_to_do: Some("wait".to_string()),
+                due: Some(until()),
+                link: link(),
+            }),
         ]
     }
 
     #[test]
     fn every_value_is_escaped_in_html_and_as_it_is_in_text() {
         for letter in letters() {
-            let rendered = render(&letter).expect("renders");
-            let kind = letter.kind().as_str();
+            let page = "https://annals.example.org/console/unsubscribe#token=un_1".parse().expect("is a URL");
+            let rendered = render(&letter, Some(&page)).expect("renders");
+            let kind = letter.topic().as_str();
             assert!(rendered.html.contains("https://annals.example.org/console/x#token=t_1"), "{kind}");
             assert!(rendered.text.contains("https://annals.example.org/console/x#token=t_1\n"), "{kind}");
             assert!(rendered.text.contains("Ada <b>&"), "{kind}: {}", rendered.text);
             for markup in ["<b>", "<i>", "<script>"] {
                 assert!(!rendered.html.contains(markup), "{kind}: {}", rendered.html);
             }
+            for text in [&rendered.html, &rendered.text] {
+                assert!(text.contains("/console/unsubscribe#token=un_1"), "{kind}");
+            }
+            let plain = render(&letter, None).expect("renders");
+            assert!(!plain.html.contains("No more mail") && !plain.text.contains("No more mail"), "{kind}");
             assert!(!rendered.text.contains("{{") && !rendered.subject.is_empty(), "{kind}");
         }
     }

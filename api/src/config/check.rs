@@ -68,6 +68,12 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
     }
     check_media(config, &mut require);
     check_mail(config, &mut require);
+    require((1..=86_400).contains(&config.watchdog.late_by_s), "watchdog.late_by_s", "must be 1 to 86400");
+    require(
+        (1..=3_600).contains(&config.watchdog.sweeps_every_s),
+        "watchdog.sweeps_every_s",
+        "must be 1 to 3600",
+    );
     check_kafka(config, &mut require);
     if let Some(url) = &config.public_url {
         require(

@@ -10,8 +10,9 @@ use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
 use maud::{DOCTYPE, Markup, html};
 
-use super::{assets, parts, theme::Theme};
+use super::{assets, notifications, parts, theme::Theme};
 use crate::{
+    engagement,
     http::{
         ApiError, Caller,
         answer::POSITION_HEADER,
@@ -64,6 +65,8 @@ pub(super) struct Frame {
     path: String,
     notice: Option<String>,
     places: Vec<&'static Place>,
+    /// Notifications that are not read; none if they can't be read or counted now.
+    unread: Option<u64>,
 }
 
 impl Frame {
@@ -88,6 +91,11 @@ impl Frame {
             (true, false) => caller.role.to_string(),
             (false, _) => "operator".to_string(),
         };
+        let unread = match caller.is_member && caller.may("notification", "read") {
+            // A page is not refused because a number is missing.
+            true => engagement::notifications::count_unread(state, caller).await.ok(),
+            false => None,
+        };
         Ok(Self {
             zone: user.settings().timezone.as_str().parse().unwrap_or(Tz::UTC),
             now: state.clock.now(),
@@ -99,6 +107,7 @@ impl Frame {
             address: request.uri().path_and_query().map_or(PREFIX, |path| path.as_str()).to_string(),
             path: request.path().to_string(),
             notice: request.cookie(NOTICE_COOKIE).and_then(|cookie| notice_words(cookie.value())),
+            unread,
             places: PLACES.iter().filter(|place| caller.may(place.right.0, place.right.1)).collect(),
         })
     }
@@ -131,6 +140,7 @@ impl Frame {
                     (self.navigation("Menu"))
                 }
                 div.who {
+                    @if let Some(unread) = self.unread { (notifications::bell(unread)) }
                     div.names {
                         a href={ (PREFIX) "/account" } aria-label={ "Your account, " (self.person) } { (self.person) }
                         span.quiet {

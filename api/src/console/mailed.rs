@@ -1,10 +1,11 @@
-//! Where links in mail lead: verify an address, confirm a new one, set a new password.
+//! Where links in mail lead: verify an address, confirm a new one, set a new password, get no more of it.
 //!
 //! A link shows a form; only sending it counts, so that programs which open links in mail to look at
 //! them use up none. The token stands behind `#`, which browsers keep to themselves: a script takes it
 //! into the form, and without one the link is pasted.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use annals_commands::engagement::Notifications;
 use annals_domain::kernel::EmailAddress;
 use maud::{Markup, html};
 
@@ -72,6 +73,14 @@ const CHANGE: Confirmation = Confirmation {
     done: "Your new mail address counts. Sign in with it from now on.",
 };
 
+const UNSUBSCRIBE: Confirmation = Confirmation {
+    path: "/console/unsubscribe",
+    title: "No more mail of this kind",
+    lead: "You can switch it on again among your notifications.",
+    button: "Stop this mail",
+    done: "You get no more mail of this kind. What it tells of is still shown in the app.",
+};
+
 impl Confirmation {
     fn page(
         &self,
@@ -134,6 +143,28 @@ pub(super) async fn change(
         state.own_writes.record(changed.value, changed.position);
     }
     CHANGE.answer(&request, &token, changed.map_err(ApiError::from))
+}
+
+pub(super) async fn unsubscribe_page(request: HttpRequest, _: Anonymous) -> ApiResult {
+    Ok(UNSUBSCRIBE.page(&request, StatusCode::OK, "", None))
+}
+
+pub(super) async fn unsubscribe(
+    state: web::Data<AppState>,
+    caller: Anonymous,
+    request: HttpRequest,
+    form: Form,
+) -> ApiResult {
+    let token = token_of(&form)?;
+    let commands = Notifications::new(state.bus.clone());
+    let stopped = commands.unsubscribe(&caller.context, &token).await;
+    let told = stopped.map_err(ApiError::from).map_err(|error| match error.status {
+        StatusCode::NOT_FOUND => {
+            ApiError { message: "the link is not whole: open it from the mail again".to_string(), ..error }
+        }
+        _ => error,
+    });
+    UNSUBSCRIBE.answer(&request, &token, told)
 }
 
 pub(super) async fn forgot_page(request: HttpRequest, _: Anonymous) -> ApiResult {

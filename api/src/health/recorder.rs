@@ -45,6 +45,8 @@ fn describe() {
         ("annals_command_conflicts_total", "Commands decided again because another was faster"),
         ("annals_process_failures_total", "Reactions of process managers that failed and are retried"),
         ("annals_timers_fired_total", "Timers fired, by kind and outcome"),
+        ("annals_timers_set_again_total", "Timers of posts that were lost and are set again"),
+        ("annals_posts_found_overdue_total", "Posts that should have been published and were not, by cause"),
         (
             "annals_refresh_tokens_reused_total",
             "Refresh tokens presented a second time: their families were revoked",
@@ -61,6 +63,7 @@ fn describe() {
         ("annals_log_head", "The log's last position, as this node has seen it"),
         ("annals_process_position", "The position up to which a process manager has reacted"),
         ("annals_process_lag_events", "Positions between a process manager and the head"),
+        ("annals_posts_overdue", "Posts on channels that are still late, by what keeps them"),
         ("annals_timers_due", "Timers that are due and not done"),
         ("annals_timers_parked", "Timers that were given up and wait for a person"),
     ] {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use annals_domain::{
-    engagement::Mailing,
+    engagement::{Inbox, Mailing, Notification},
     identity::{ApiKey, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
     publishing::{Integration, MediaAsset, MediaLibrary, Post, Series, TagBook},
@@ -70,6 +70,8 @@ aggregates![
     Series,
     TagBook,
     Mailing,
+    Notification,
+    Inbox,
     Operatorship,
     ProjectionControl,
     TimerControl,

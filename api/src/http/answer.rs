@@ -203,11 +203,14 @@ pub struct Answer<T> {
     pub page: Option<Page>,
     /// Of a keyset-paged list: `meta.nextCursor`.
     pub next_cursor: Option<String>,
+    /// Of notifications: `meta.unread`.
+    pub unread: Option<u64>,
 }
 
 impl<T: Serialize> Answer<T> {
     pub fn ok(data: T) -> Self {
-        Self { status: StatusCode::OK, data, position: None, version: None, page: None, next_cursor: None }
+        let status = StatusCode::OK;
+        Self { status, data, position: None, version: None, page: None, next_cursor: None, unread: None }
     }
 
     pub fn created(data: T) -> Self {
@@ -238,6 +241,12 @@ impl<T: Serialize> Answer<T> {
         self
     }
 
+    #[must_use]
+    pub fn unread(mut self, unread: u64) -> Self {
+        self.unread = Some(unread);
+        self
+    }
+
     /// The response, ready to return from a handler: `Answer::ok(data).respond()`.
     ///
     /// # Errors
@@ -257,6 +266,9 @@ impl<T: Serialize> Answer<T> {
         }
         if let Some(cursor) = self.next_cursor {
             meta.insert("nextCursor".into(), cursor.into());
+        }
+        if let Some(unread) = self.unread {
+            meta.insert("unread".into(), unread.into());
         }
         if let Some(version) = self.version {
             response.insert_header((header::ETAG, format!("\"{version}\"")));
@@ -296,6 +308,8 @@ pub struct Meta {
     pub per_page: Option<u64>,
     pub total_pages: Option<u64>,
     pub next_cursor: Option<String>,
+    /// Of notifications: how many are not read.
+    pub unread: Option<u64>,
 }
 
 /// The error envelope in the OpenAPI document.

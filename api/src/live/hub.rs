@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
+use annals_domain::engagement::{Inbox, InboxId, Notification, NotificationEvent};
 use annals_eventstore::{EventStore, Filter, Opening, RecordedEvent, StoreError, Subscription};
+use cqrs_es::Aggregate as _;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::broadcast;
@@ -39,6 +41,8 @@ pub(super) struct Shown {
     pub(super) is_whole: bool,
     full: OnceLock<Box<RawValue>>,
     notice: OnceLock<Box<RawValue>>,
+    /// Whose inbox it is about, if it is about one.
+    inbox: OnceLock<Option<String>>,
 }
 
 impl Shown {
@@ -48,7 +52,13 @@ impl Shown {
             events.iter().skip(1).map(|event| Some(event.position)).chain([None]).collect();
         let shown = |(event, next): (RecordedEvent, Option<u64>)| {
             let is_whole = next != Some(event.position);
-            Arc::new(Self { event, is_whole, full: OnceLock::new(), notice: OnceLock::new() })
+            Arc::new(Self {
+                event,
+                is_whole,
+                full: OnceLock::new(),
+                notice: OnceLock::new(),
+                inbox: OnceLock::new(),
+            })
         };
         events.into_iter().zip(next).map(shown).collect()
     }
@@ -56,6 +66,22 @@ impl Shown {
     /// All but what is sealed.
     pub(super) fn full(&self) -> &RawValue {
         self.full.get_or_init(|| raw(&EventView::from(self.event.clone())))
+    }
+
+    /// The name of the inbox's stream, for what is one person's own: a notification that is shown in the
+    /// app, or what they did with theirs. Empty for one that goes by mail only.
+    pub(super) fn inbox(&self) -> Option<&str> {
+        let found = self.inbox.get_or_init(|| match self.event.stream.aggregate_type.as_ref() {
+            Inbox::TYPE => Some(self.event.stream.aggregate_id.clone()),
+            Notification::TYPE => Some(match self.event.decode() {
+                Ok(NotificationEvent::Raised { organization_id, recipient, ways, .. }) if ways.in_app => {
+                    InboxId { organization: organization_id, person: recipient }.to_string()
+                }
+                _ => String::new(),
+            }),
+            _ => None,
+        });
+        found.as_deref()
     }
 
     /// That it happened.

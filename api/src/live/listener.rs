@@ -18,6 +18,7 @@ use super::{
     word::{Reason, Word},
 };
 use crate::{
+    engagement,
     history::{self, Scope},
     http::{ApiError, Caller, Credential},
     state::AppState,
@@ -233,16 +234,25 @@ impl Listener {
     async fn tell_all(&mut self, events: &[Arc<Shown>]) -> Result<bool, Gone> {
         let mut told = false;
         for shown in events.iter().filter(|shown| shown.event.position > self.position) {
-            if self.wanted.has(&shown.event) && self.sight.scope.sees(&shown.event) {
-                let word = Word::Event { shown: Arc::clone(shown), is_full: self.sight.is_full };
-                self.tell(word).await?;
-                told = true;
+            if !(self.wanted.has(&shown.event) && self.sight.scope.sees(&shown.event)) {
+                continue;
             }
+            let Some(is_full) = self.sees(shown) else { continue };
+            self.tell(Word::Event { shown: Arc::clone(shown), is_full }).await?;
+            told = true;
         }
         if let Some(last) = events.last() {
             self.position = self.position.max(last.event.position);
         }
         Ok(told)
+    }
+
+    /// Whether all of an event is shown or only that it happened; `None` if neither. What is one
+    /// person's own is whole for them, and for those who may read history; others hear nothing of it.
+    fn sees(&self, shown: &Shown) -> Option<bool> {
+        let Some(inbox) = shown.inbox() else { return Some(self.sight.is_full) };
+        let is_own = inbox == engagement::inbox_of(&self.caller).to_string();
+        (is_own || self.sight.is_full).then_some(true)
     }
 
     async fn tell(&self, word: Word) -> Result<(), Gone> {

@@ -1,31 +1,30 @@
 //! Which event calls for which mail, and to whom.
 
 use annals_domain::{
+    engagement::{Inbox, InboxId, NotificationEvent, NotificationKind},
     identity::{Organization, OrganizationEvent, User, UserEvent, VerificationOccasion},
-    kernel::{EmailAddress, OrganizationId, Personal, PostId, UserId},
-    publishing::{Integration, Post, PostEvent},
+    kernel::{EmailAddress, NotificationId, OrganizationId, Personal, PostId, UserId},
+    publishing::{Integration, Post},
 };
 use annals_eventstore::{RecordedEvent, StoreError};
 use chrono::{DateTime, Utc};
 use url::Url;
 
+use super::words::{Facts, Words, excerpt};
 use crate::{
     bus::{CommandBus, CommandError},
     identity::{links, tokens},
-    ports::mail::{FailedPost, Letter, Mail},
+    ports::mail::{FailedPost, Letter, Mail, Notice, Unsubscribe},
 };
 
 /// The events that call for a mail.
 pub(super) const EVENT_TYPES: [&str; 5] = [
+    "engagement.notification.raised",
     "identity.organization.member_invited",
     "identity.user.email_change_requested",
     "identity.user.email_verification_requested",
     "identity.user.password_reset_requested",
-    "publishing.post.publish_failed",
 ];
-
-/// How much of a post a mail about it shows.
-const EXCERPT_CHARS: usize = 140;
 
 /// Makes mail of events.
 pub(super) struct Letters {
@@ -57,7 +56,7 @@ impl Letters {
     pub(super) async fn of(&self, event: &RecordedEvent) -> Result<Option<Mail>, LetterError> {
         match event.event_type.as_str() {
             "identity.organization.member_invited" => self.invitation(event).await,
-            "publishing.post.publish_failed" => self.failed_post(event).await,
+            "engagement.notification.raised" => self.notification(event).await,
             _ => self.to_user(event).await,
         }
     }
@@ -110,24 +109,66 @@ impl Letters {
         })
     }
 
-    async fn failed_post(&self, event: &RecordedEvent) -> Result<Option<Mail>, LetterError> {
-        let PostEvent::PublishFailed { channel, failure, .. } = event.decode()? else { return Ok(None) };
-        let id: PostId = event.stream.aggregate_id.parse()?;
+    /// By the person's wish of when they were told, and of now.
+    async fn notification(&self, event: &RecordedEvent) -> Result<Option<Mail>, LetterError> {
+        let NotificationEvent::Raised { organization_id, recipient, kind, about, details, ways, .. } =
+            event.decode()?;
+        let inbox = InboxId { organization: organization_id, person: recipient };
+        let wants = ways.email && self.bus.load::<Inbox>(inbox).await?.state.ways(kind).email;
+        let person = self.bus.load::<User>(recipient).await?.state;
+        let Some(own) = own_address(recipient, &person).filter(|_| wants) else { return Ok(None) };
+        let id: NotificationId = event.stream.aggregate_id.parse()?;
+        let token = tokens::unsubscribe_token(self.bus.store(), id, recipient);
+        let unsubscribe = Unsubscribe {
+            page: links::unsubscribe(&self.public_url, &token),
+            one_click: links::one_click_unsubscribe(&self.public_url, &token),
+        };
+        let name = person.profile().name.as_str().to_string();
+        let (channel, platform) = match about.channel {
+            Some(id) => {
+                let channel = self.bus.load::<Integration>(id).await?.state;
+                let name = channel.account().map(|account| account.name.clone());
+                (name, channel.platform().to_string())
+            }
+            None => (None, String::new()),
+        };
+        let content = self.content(about.post).await?;
+        let link = match about.post {
+            Some(post) => links::post(&self.public_url, post),
+            None => links::console(&self.public_url, "notifications"),
+        };
+        let letter = if matches!(kind, NotificationKind::PostFailed | NotificationKind::ThreadFailed) {
+            Letter::FailedPost(FailedPost {
+                name,
+                channel: channel.unwrap_or_else(|| "a channel that was removed".to_string()),
+                platform,
+                excerpt: excerpt(content.as_deref().unwrap_or_default()),
+                reason: details.reason.unwrap_or_default(),
+                what_to_do: details.what_to_do.unwrap_or_default(),
+                link,
+            })
+        } else {
+            let member = self.member(about.member).await?;
+            let facts = Facts { channel, content, member, role: details.role, reason: details.reason };
+            let Words { title, text } = Words::of(kind, &facts);
+            let due = details.due_at.map(|at| moment(at, zone(&person)));
+            Letter::Notice(Notice { kind, name, title, text, what_to_do: details.what_to_do, due, link })
+        };
+        let mail = mail(event, &own, letter);
+        Ok(mail.map(|mail| Mail { unsubscribe: Some(unsubscribe), ..mail }))
+    }
+
+    /// What a post says, if there is one.
+    async fn content(&self, post: Option<PostId>) -> Result<Option<String>, LetterError> {
+        let Some(id) = post else { return Ok(None) };
         let post = self.bus.load::<Post>(id).await?.state;
-        let author = self.bus.load::<User>(post.author()).await?.state;
-        let Some(own) = own_address(post.author(), &author) else { return Ok(None) };
-        let integration = self.bus.load::<Integration>(channel).await?.state;
-        let account = integration.account().map(|account| account.name.clone());
-        let letter = Letter::FailedPost(FailedPost {
-            name: author.profile().name.as_str().to_string(),
-            channel: account.unwrap_or_else(|| "a channel that was removed".to_string()),
-            platform: integration.platform().to_string(),
-            excerpt: excerpt(post.composition().content().as_str()),
-            reason: failure.reason,
-            what_to_do: failure.what_to_do,
-            link: links::post(&self.public_url, id),
-        });
-        Ok(mail(event, &own, letter))
+        Ok(post.exists().then(|| post.composition().content().as_str().to_string()))
+    }
+
+    async fn member(&self, member: Option<UserId>) -> Result<Option<String>, LetterError> {
+        let Some(id) = member else { return Ok(None) };
+        let user = self.bus.load::<User>(id).await?.state;
+        Ok(user.is_active().then(|| user.profile().name.as_str().to_string()))
     }
 }
 
@@ -138,6 +179,7 @@ fn mail(event: &RecordedEvent, to: &Personal<EmailAddress>, letter: Letter) -> O
         person: to.subject().as_str().to_string(),
         to: to.get()?.clone(),
         letter,
+        unsubscribe: None,
         at: event.recorded_at,
     })
 }
@@ -154,12 +196,6 @@ fn moment(at: DateTime<Utc>, zone: chrono_tz::Tz) -> String {
     format!("{} ({})", at.with_timezone(&zone).format("%A, %-d %B %Y at %H:%M"), zone.name())
 }
 
-fn excerpt(text: &str) -> String {
-    let mut chars = text.chars();
-    let beginning: String = chars.by_ref().take(EXCERPT_CHARS).collect();
-    if chars.next().is_some() { format!("{}…", beginning.trim_end()) } else { beginning }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,12 +207,5 @@ mod tests {
             moment(at, chrono_tz::America::New_York),
             "Friday, 20 November 2026 at 20:30 (America/New_York)"
         );
-    }
-
-    #[test]
-    fn an_excerpt_ends_where_the_text_goes_on() {
-        assert_eq!(excerpt("short"), "short");
-        let long = excerpt(&"ä".repeat(EXCERPT_CHARS + 1));
-        assert_eq!(long, format!("{}…", "ä".repeat(EXCERPT_CHARS)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use annals_domain::{identity::OrganizationEvent, kernel::Subject};
+use annals_domain::{engagement::NotificationEvent, identity::OrganizationEvent, kernel::Subject};
 use annals_eventstore::{Filter, RecordedEvent};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use crate::{
     timers::{self, NewTimer},
 };
 
+const NOTIFICATION: &str = "engagement.notification.raised";
 const USER_DELETED: &str = "identity.user.deleted";
 /// After which nothing of an invitation is kept.
 const INVITATION_CLOSED: [&str; 3] = [
@@ -79,6 +80,12 @@ impl ProcessManager for MailRoom {
                 }
                 _ => Ok(()),
             };
+        }
+        if event_type == NOTIFICATION {
+            let NotificationEvent::Raised { ways, .. } = event.decode()?;
+            if !ways.email {
+                return Ok(());
+            }
         }
         let due = Due { position: event.position, correlation: event.metadata.correlation_id };
         let timer = NewTimer {

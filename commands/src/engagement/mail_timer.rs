@@ -113,7 +113,7 @@ impl MailTimer {
     async fn begin(&self, timer: &Timer, due: Due, mail: &Mail) -> Result<Option<Uuid>, CommandError> {
         let (id, attempt_id) = (timer.caused_by, Uuid::now_v7());
         let begin = MailingCommand::Begin {
-            kind: mail.letter.kind(),
+            topic: mail.letter.topic(),
             addressee: mail.person.as_str().into(),
             attempt_id,
             now: self.bus.now(),
@@ -189,7 +189,7 @@ impl MailTimer {
     }
 
     fn told(&self, mail: &Mail, answered: &Result<(), MailError>) {
-        let (kind, id) = (mail.letter.kind().as_str(), mail.message_id);
+        let (kind, id) = (mail.letter.topic().as_str(), mail.message_id);
         let outcome = match answered {
             Ok(()) => "sent",
             Err(MailError::NotSent { .. }) => "not_sent",

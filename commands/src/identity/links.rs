@@ -25,14 +25,33 @@ pub fn password_reset(public_url: &Url, token: &str) -> Url {
     with_token(public_url, "reset-password", token)
 }
 
+/// Where mail of a kind is switched off, by a person.
+pub fn unsubscribe(public_url: &Url, token: &str) -> Url {
+    with_token(public_url, "unsubscribe", token)
+}
+
+/// Where a mail program switches it off in one click (RFC 8058). Its token has to stand in the path.
+pub fn one_click_unsubscribe(public_url: &Url, token: &str) -> Url {
+    below(public_url, &format!("api/v1/notifications/unsubscribe/{token}"))
+}
+
+/// A page of the console.
+pub fn console(public_url: &Url, path: &str) -> Url {
+    page(public_url, path)
+}
+
 /// One post, with how it went on each channel.
 pub fn post(public_url: &Url, id: PostId) -> Url {
     page(public_url, &format!("posts/{id}"))
 }
 
 fn page(public_url: &Url, path: &str) -> Url {
+    below(public_url, &format!("console/{path}"))
+}
+
+fn below(public_url: &Url, path: &str) -> Url {
     let mut link = public_url.clone();
-    link.set_path(&format!("{}/console/{path}", public_url.path().trim_end_matches('/')));
+    link.set_path(&format!("{}/{path}", public_url.path().trim_end_matches('/')));
     link
 }
 

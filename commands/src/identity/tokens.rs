@@ -6,6 +6,7 @@
 //! | invitation | `inv_` + base64url | organization id, invitation id, an HMAC over both |
 //! | change of address | `ec_` + base64url | user id, request id, an HMAC over both |
 //! | verification of an address | `ev_` + base64url | user id, request id, an HMAC over both |
+//! | no more mail of a kind | `un_` + base64url | notification id, user id, an HMAC over both |
 //! | reset of a password | `pr_` + base64url | user id, request id, an HMAC over both |
 //! | API key | `ak_<id>_<secret>` | key id, 32 random bytes |
 //!
@@ -15,7 +16,7 @@
 //! somebody made up: only the former ends its session. Tokens in mail are derived from ids that
 //! are in the event, so whoever mails them later needs nothing secret in an outbox.
 
-use annals_domain::kernel::{ApiKeyId, InvitationId, OrganizationId, SessionId, UserId};
+use annals_domain::kernel::{ApiKeyId, InvitationId, NotificationId, OrganizationId, SessionId, UserId};
 use annals_eventstore::EventStore;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use rand::RngCore;
@@ -130,6 +131,22 @@ pub(crate) fn password_reset_token(store: &EventStore, user: UserId, request: Uu
 
 pub(super) fn password_reset_of(token: &str) -> Option<UserId> {
     ids(token, "pr_").map(|(user, _)| user.into())
+}
+
+/// For the mail about a notification: whoever has it may switch that kind of mail off, and nothing else.
+pub(crate) fn unsubscribe_token(
+    store: &EventStore,
+    notification: NotificationId,
+    recipient: UserId,
+) -> String {
+    derived(store, "un_", "engagement.unsubscribe", notification.uuid(), recipient.uuid())
+}
+
+/// The notification of a token, if it is one of ours.
+pub(crate) fn unsubscribe_of(store: &EventStore, token: &str) -> Option<NotificationId> {
+    let (notification, recipient) = ids(token, "un_")?;
+    let ours = unsubscribe_token(store, notification.into(), recipient.into());
+    same(&ours, token).then(|| notification.into())
 }
 
 pub(super) fn new_api_key(id: ApiKeyId) -> String {

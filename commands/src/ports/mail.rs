@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use annals_domain::{engagement::MailKind, kernel::EmailAddress};
+use annals_domain::{
+    engagement::{MailKind, MailTopic, NotificationKind},
+    kernel::EmailAddress,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use url::Url;
@@ -18,8 +21,19 @@ pub struct Mail {
     pub person: String,
     pub to: EmailAddress,
     pub letter: Letter,
+    /// How its reader gets no more of its kind; none where they asked for it, such as a new password.
+    pub unsubscribe: Option<Unsubscribe>,
     /// When what it tells of happened.
     pub at: DateTime<Utc>,
+}
+
+/// Where mail of a kind is switched off.
+#[derive(Clone)]
+pub struct Unsubscribe {
+    /// A page, for the person.
+    pub page: Url,
+    /// For the mail program, which sends a `POST` there (RFC 8058).
+    pub one_click: Url,
 }
 
 /// What a mail says. Times are ready to be read.
@@ -31,6 +45,7 @@ pub enum Letter {
     PasswordReset { name: String, link: Url, until: String },
     Invitation { organization: String, role: String, link: Url, until: String },
     FailedPost(FailedPost),
+    Notice(Notice),
 }
 
 /// A post that is not on a channel, and what its author can do.
@@ -47,16 +62,30 @@ pub struct FailedPost {
     pub link: Url,
 }
 
+/// Another notification by mail.
+#[derive(Clone)]
+pub struct Notice {
+    pub kind: NotificationKind,
+    pub name: String,
+    pub title: String,
+    pub text: String,
+    pub what_to_do: Option<String>,
+    /// When a post was due.
+    pub due: Option<String>,
+    pub link: Url,
+}
+
 impl Letter {
-    pub fn kind(&self) -> MailKind {
-        match self {
+    pub fn topic(&self) -> MailTopic {
+        MailTopic::Own(match self {
             Self::Welcome { .. } => MailKind::Welcome,
             Self::Verification { .. } => MailKind::Verification,
             Self::EmailChange { .. } => MailKind::EmailChange,
             Self::PasswordReset { .. } => MailKind::PasswordReset,
             Self::Invitation { .. } => MailKind::Invitation,
             Self::FailedPost(_) => MailKind::FailedPost,
-        }
+            Self::Notice(notice) => return MailTopic::Notification(notice.kind),
+        })
     }
 }
 

@@ -52,7 +52,7 @@ const RECORD_TRIES: u32 = 5;
 const RESTORED: &str =
     "the log was restored from a backup: the post may have been published since it was made";
 
-const LOOK_AT_CHANNEL: &str = "look at the channel: if it is not there, retry the post";
+pub(super) const LOOK_AT_CHANNEL: &str = "look at the channel: if it is not there, retry the post";
 
 /// Has posts that a channel's loss of access held looked at when it is back, and not minutes later. A timer
 /// that was not held finds that it is early.

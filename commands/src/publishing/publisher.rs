@@ -84,7 +84,7 @@ impl ProcessManager for Publisher {
     }
 }
 
-fn key(post: PostId, channel: IntegrationId) -> String {
+pub(super) fn key(post: PostId, channel: IntegrationId) -> String {
     format!("{post}:{channel}")
 }
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use annals_domain::{
     kernel::{AttemptId, IntegrationId, PostId},
     publishing::{
-        Integration, Post, PostCommand, PostError,
-        post::{DeliveryState, RetryBasis},
+        Integration, IntegrationStatus, Post, PostCommand, PostError,
+        post::{DeliveryState, Failure, FailureClass, RetryBasis},
     },
 };
 
@@ -67,6 +67,7 @@ impl Posts {
                 let knowing = Arc::clone(&knowing);
                 Box::pin(async move {
                     let post = own_post(work, member, id).await?;
+                    refuse_held(work, &post, request).await?;
                     for channel in chosen(&post, request)? {
                         retry_channel(work, (id, &post), channel, request, &knowing).await?;
                     }
@@ -122,13 +123,39 @@ impl Posts {
     }
 }
 
+/// What is held waits for its channel, not for a retry: says so, and what helps.
+///
+/// # Errors
+/// [`ChannelOff`] if nothing that is meant failed or is unknown, and some of it is held.
+async fn refuse_held(work: &mut Work, post: &Post, request: RetryRequest) -> Result<(), CommandError> {
+    let meant = post.deliveries().iter().filter(|(id, _)| request.channel.is_none_or(|only| only == **id));
+    let meant: Vec<_> = meant.map(|(id, delivery)| (*id, delivery.state.clone())).collect();
+    if meant.iter().any(|(_, state)| is_retryable(state)) {
+        return Ok(());
+    }
+    for (channel, state) in meant {
+        let waits = matches!(state, DeliveryState::Scheduled { .. });
+        if waits && work.load::<Integration>(channel).await?.status() == IntegrationStatus::Expired {
+            return Err(CommandError::refused(ChannelOff(Failure {
+                class: FailureClass::Disconnected,
+                reason: "the platform no longer lets us in".to_string(),
+                what_to_do: "connect the channel again and the post is published by itself when it is due"
+                    .to_string(),
+            })));
+        }
+    }
+    Ok(())
+}
+
+fn is_retryable(state: &DeliveryState) -> bool {
+    matches!(state, DeliveryState::Failed { .. } | DeliveryState::Unknown { .. })
+}
+
 /// The channels that are meant, at least one.
 fn chosen(post: &Post, request: RetryRequest) -> Result<Vec<IntegrationId>, CommandError> {
     if let Some(channel) = request.channel {
         return Ok(vec![channel]);
     }
-    let is_retryable =
-        |state: &DeliveryState| matches!(state, DeliveryState::Failed { .. } | DeliveryState::Unknown { .. });
     let channels: Vec<_> = post
         .deliveries()
         .iter()
@@ -175,7 +202,7 @@ async fn retry_channel(
 /// A channel that has to be put in order first.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}", .0.reason, .0.what_to_do)]
-struct ChannelOff(annals_domain::publishing::post::Failure);
+struct ChannelOff(Failure);
 
 impl annals_domain::Refusal for ChannelOff {
     fn kind(&self) -> annals_domain::RefusalKind {

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::NotificationKind;
 use crate::{
     Refusal, RefusalKind,
     kernel::{Subject, named_events},
@@ -44,6 +45,23 @@ impl MailKind {
             Self::PasswordReset => "password_reset",
             Self::Invitation => "invitation",
             Self::FailedPost => "failed_post",
+        }
+    }
+}
+
+/// What a mail is about: a matter of its own, or a notification of somebody who wants it by mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailTopic {
+    Own(MailKind),
+    Notification(NotificationKind),
+}
+
+impl MailTopic {
+    /// As it stands in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Own(kind) => kind.as_str(),
+            Self::Notification(kind) => kind.as_str(),
         }
     }
 }
@@ -102,7 +120,7 @@ impl Mailing {
 /// What a mail's worker says.
 #[derive(Clone, Debug)]
 pub enum MailingCommand {
-    Begin { kind: MailKind, addressee: Subject, attempt_id: Uuid, now: DateTime<Utc> },
+    Begin { topic: MailTopic, addressee: Subject, attempt_id: Uuid, now: DateTime<Utc> },
     RecordSent { attempt_id: Uuid, now: DateTime<Utc> },
     RecordNotSent { attempt_id: Uuid, not_sent: NotSent, reason: String, now: DateTime<Utc> },
     RecordUnknown { attempt_id: Uuid, reason: String, now: DateTime<Utc> },
@@ -116,6 +134,16 @@ pub enum MailingEvent {
     Attempted {
         kind: MailKind,
         /// Whose personal data the address is: `user:…`, `invitation:…`.
+        addressee: Subject,
+        attempt_id: Uuid,
+        /// From 1.
+        attempt: u32,
+        at: DateTime<Utc>,
+    },
+    /// The same, of a notification.
+    NotificationAttempted {
+        kind: NotificationKind,
+        /// Whose personal data the address is: `user:…`.
         addressee: Subject,
         attempt_id: Uuid,
         /// From 1.
@@ -138,6 +166,7 @@ pub enum MailingEvent {
 named_events! {
     MailingEvent, version "1",
     Attempted => "engagement.mailing.attempted",
+    NotificationAttempted => "engagement.mailing.notification_attempted",
     Sent => "engagement.mailing.sent",
     NotSent => "engagement.mailing.not_sent",
     OutcomeUnknown => "engagement.mailing.outcome_unknown",
@@ -171,7 +200,7 @@ impl Refusal for MailingError {
 impl Mailing {
     fn decide(&self, command: MailingCommand) -> Result<MailingEvent, MailingError> {
         match command {
-            MailingCommand::Begin { kind, addressee, attempt_id, now } => {
+            MailingCommand::Begin { topic, addressee, attempt_id, now } => {
                 if self.open_attempt().is_some() {
                     return Err(MailingError::UnderWay);
                 }
@@ -179,7 +208,14 @@ impl Mailing {
                     return Err(MailingError::Settled);
                 }
                 let attempt = self.attempts + 1;
-                Ok(MailingEvent::Attempted { kind, addressee, attempt_id, attempt, at: now })
+                Ok(match topic {
+                    MailTopic::Own(kind) => {
+                        MailingEvent::Attempted { kind, addressee, attempt_id, attempt, at: now }
+                    }
+                    MailTopic::Notification(kind) => {
+                        MailingEvent::NotificationAttempted { kind, addressee, attempt_id, attempt, at: now }
+                    }
+                })
             }
             // An answer that comes late is better than none.
             MailingCommand::RecordSent { attempt_id, now } => {
@@ -227,7 +263,8 @@ impl Aggregate for Mailing {
 
     fn apply(&mut self, event: MailingEvent) {
         self.state = match event {
-            MailingEvent::Attempted { attempt_id, attempt, .. } => {
+            MailingEvent::Attempted { attempt_id, attempt, .. }
+            | MailingEvent::NotificationAttempted { attempt_id, attempt, .. } => {
                 self.attempts = attempt;
                 State::Attempted { attempt_id }
             }

@@ -64,6 +64,8 @@ ids! {
     TagId,
     /// A file of the media library.
     MediaId,
+    /// One thing that one person was told of.
+    NotificationId,
     /// One try to publish a post on one channel.
     AttemptId,
 }

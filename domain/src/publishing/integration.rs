@@ -78,6 +78,8 @@ pub struct Integration {
     group: Option<Label>,
     customer: Option<Label>,
     credentials: Option<Secret<Value>>,
+    /// Who let us in last.
+    connected_by: UserId,
 }
 
 impl Integration {
@@ -108,6 +110,11 @@ impl Integration {
     /// What the platform's calls need; `None` once the channel is disconnected.
     pub fn credentials(&self) -> Option<&Value> {
         self.credentials.as_ref().and_then(Secret::get)
+    }
+
+    /// Who let us in last.
+    pub fn connected_by(&self) -> UserId {
+        self.connected_by
     }
 
     /// Whether it is there for its organization: connected once and not disconnected since.
@@ -356,14 +363,23 @@ impl Aggregate for Integration {
 
     fn apply(&mut self, event: IntegrationEvent) {
         match event {
-            IntegrationEvent::Connected { organization_id, platform, account, credentials, .. } => {
+            IntegrationEvent::Connected {
+                organization_id,
+                platform,
+                account,
+                credentials,
+                connected_by,
+                ..
+            } => {
+                self.connected_by = connected_by;
                 self.organization = organization_id;
                 self.platform = platform;
                 self.account = Some(account);
                 self.credentials = Some(credentials);
                 self.status = IntegrationStatus::Connected;
             }
-            IntegrationEvent::Reconnected { account, credentials, .. } => {
+            IntegrationEvent::Reconnected { account, credentials, connected_by, .. } => {
+                self.connected_by = connected_by;
                 self.account = Some(account);
                 self.credentials = Some(credentials);
                 self.status = IntegrationStatus::Connected;

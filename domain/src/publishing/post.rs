@@ -17,6 +17,7 @@ mod decide;
 mod delivery;
 mod error;
 mod event;
+mod overdue;
 mod part;
 mod schedule;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use content::{
 pub use delivery::{ATTEMPTS_MAX, Delivery, DeliveryState, Failure, FailureClass, Standing};
 pub use error::PostError;
 pub use event::{PostEvent, RetryBasis};
+pub use overdue::{Overdue, OverdueCause};
 pub use part::{AltText, DELAY_MAX, MEDIA_MAX, MediaReference, Part, PostText};
 pub use schedule::Schedule;
 
@@ -281,6 +283,11 @@ impl Aggregate for Post {
             PostEvent::RetryRequested { channel, basis, at } => {
                 if let Some(delivery) = self.open_delivery(channel) {
                     retry(delivery, basis, at);
+                }
+            }
+            PostEvent::FoundOverdue { channel, due_at, .. } => {
+                if let Some(delivery) = self.open_delivery(channel) {
+                    delivery.found_overdue = Some(due_at);
                 }
             }
         }

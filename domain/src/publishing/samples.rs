@@ -17,7 +17,8 @@ use super::{
     integration::{Account, Label},
     media::{FileName, MediaOrigin, MediaType, StoredFile, Variant},
     post::{
-        Composition, Draft, Failure, FailureClass, MediaDraft, PartDraft, RetryBasis, Schedule, TargetDraft,
+        Composition, Draft, Failure, FailureClass, MediaDraft, OverdueCause, PartDraft, RetryBasis, Schedule,
+        TargetDraft,
     },
     series::{Occurrence, Recurrence},
     tags::{Color, TagName},
@@ -132,6 +133,15 @@ fn posts() -> Vec<PostEvent> {
             at,
         },
         PostEvent::RetryRequested { channel, basis: RetryBasis::NotOnPlatform, at },
+        PostEvent::FoundOverdue {
+            channel,
+            due_at: at,
+            since: at,
+            cause: OverdueCause::TimerLost,
+            reason: "its timer was lost".to_string(),
+            what_to_do: "nothing: it is published in a moment".to_string(),
+            at,
+        },
     ]
 }
 

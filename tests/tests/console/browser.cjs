@@ -222,6 +222,50 @@ const scenarios = {
     assert.equal(after.status(), 401, "and then no more");
   },
 
+  // From the bell to the list, one read, all read, a wish kept: by keyboard alone, on a phone.
+  async notifications({ newPage }) {
+    const page = await newPage({ viewport: PHONE });
+    await signIn(page);
+    await enterOrganization(page, ORGANIZATION);
+    const bell = page.getByRole("link", { name: /^Notifications, / });
+    const unread = async () => {
+      const [, number] = (await bell.getAttribute("aria-label")).match(/^Notifications, (none|\d+) unread$/);
+      return number === "none" ? 0 : Number(number);
+    };
+    const press = async (button) => {
+      await button.focus();
+      await page.keyboard.press("Enter");
+    };
+    const before = await unread();
+    assert.ok(before >= 2, `${before} are unread: people joined`);
+    await press(bell);
+    await page.waitForURL(/\/console\/notifications$/);
+    assert.equal(await page.locator("h1").innerText(), "Notifications");
+    await checkBarriers(page);
+    await checkWidth(page);
+    await press(page.getByRole("button", { name: /^Mark as read: .* joined$/ }).first());
+    await page.getByText("Marked as read.").waitFor();
+    assert.equal(await unread(), before - 1);
+    await press(page.getByRole("button", { name: /^Mark as unread: / }).first());
+    await page.getByText("Marked as unread.").waitFor();
+    assert.equal(await unread(), before);
+    await press(page.getByRole("button", { name: "Mark all as read" }));
+    await page.getByText("All that stood here is read.").waitFor();
+    assert.equal(await unread(), 0);
+    await press(page.getByRole("link", { name: "Show unread only" }));
+    await page.getByText("You have read everything").waitFor();
+    await checkBarriers(page);
+    const wish = () => page.getByRole("checkbox", { name: "A post is published, in the app" });
+    assert.equal(await wish().isChecked(), false);
+    await wish().focus();
+    await page.keyboard.press("Space");
+    await press(page.getByRole("button", { name: "Keep these wishes" }));
+    await page.getByText("Your wishes are kept.").waitFor();
+    assert.equal(await wish().isChecked(), true);
+    assert.equal(await page.getByRole("checkbox", { name: "A post is not published, by mail" }).isChecked(), true);
+    await shoot(page, "notifications-kept");
+  },
+
   // Search, an event with what it came of and its proof, its aggregate through time.
   async history({ newPage, expect }) {
     const page = await newPage();

@@ -24,6 +24,7 @@ fn places() -> Value {
         {"path": "/console/projections/posts", "name": "read-model", "heading": "Read model posts"},
         {"path": "/console/timers", "name": "timers", "heading": "Timers"},
         {"path": "/console/nodes", "name": "nodes", "heading": "Nodes"},
+        {"path": "/console/notifications", "name": "notifications", "heading": "Notifications"},
         {"path": "/console/people", "name": "people", "heading": "People"},
         {"path": "/console/keys", "name": "keys", "heading": "API keys"},
         {"path": "/console/account", "name": "account", "heading": "Your account"},
@@ -123,6 +124,13 @@ async fn people_are_invited_roles_change_and_a_key_is_shown_once() {
     let Some(browser) = chromium("console: people") else { return };
     let house = House::with(browser).await;
     house.play("people", "ada.marques", &[]).await;
+}
+
+#[tokio::test]
+async fn the_bell_leads_to_what_is_unread_and_a_keyboard_is_enough_to_read_it() {
+    let Some(browser) = chromium("console: notifications") else { return };
+    let house = House::with(browser).await;
+    house.play("notifications", "ada.marques", &[]).await;
 }
 
 #[tokio::test]

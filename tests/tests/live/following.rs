@@ -47,8 +47,9 @@ async fn each_sees_what_is_theirs_to_see() {
     let ada = server.api().register("Ada").await;
     let eve = server.api().register("Eve").await;
     let viewer = ada.member("viewer").await;
-    let mut of_ada = Events::open(&ada.api, "live").await;
-    let mut of_viewer = Events::open(&viewer, "live").await;
+    // That somebody joined is told to Ada as a notification, at a time of its own.
+    let mut of_ada = Events::open(&ada.api, "live?type=publishing").await;
+    let mut of_viewer = Events::open(&viewer, "live?type=publishing").await;
     let mut of_eve = Events::open(&eve.api, "live?type=publishing").await;
     let mut of_root = Events::open(&root.api, "live?aggregateType=publishing.post").await;
     let created = ada.api.post("posts", json!({"content": "Secret plans", "type": "draft"})).await;

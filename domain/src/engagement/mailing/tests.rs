@@ -18,7 +18,12 @@ fn given(events: Vec<MailingEvent>) -> AggregateTestExecutor<Mailing> {
 }
 
 fn begin(attempt_id: Uuid) -> MailingCommand {
-    MailingCommand::Begin { kind: MailKind::Welcome, addressee: addressee(), attempt_id, now: now() }
+    MailingCommand::Begin {
+        topic: MailTopic::Own(MailKind::Welcome),
+        addressee: addressee(),
+        attempt_id,
+        now: now(),
+    }
 }
 
 fn attempted(attempt_id: Uuid, attempt: u32) -> MailingEvent {
@@ -76,4 +81,22 @@ fn a_late_answer_settles_a_doubt_and_another_attempts_answer_counts_for_nothing(
     let doubt =
         MailingCommand::RecordUnknown { attempt_id: FIRST, reason: "it hung up".to_string(), now: now() };
     given(vec![attempted(FIRST, 1), sent(FIRST)]).when(doubt).then_expect_error(MailingError::OtherAttempt);
+}
+
+#[test]
+fn a_notification_says_of_what_kind_and_is_settled_like_any_mail() {
+    let kind = crate::engagement::NotificationKind::PostOverdue;
+    let topic = MailTopic::Notification(kind);
+    let begin = MailingCommand::Begin { topic, addressee: addressee(), attempt_id: FIRST, now: now() };
+    let attempted = MailingEvent::NotificationAttempted {
+        kind,
+        addressee: addressee(),
+        attempt_id: FIRST,
+        attempt: 1,
+        at: now(),
+    };
+    given(vec![]).when(begin.clone()).then_expect_events(vec![attempted.clone()]);
+    given(vec![attempted.clone()]).when(begin).then_expect_error(MailingError::UnderWay);
+    let record = MailingCommand::RecordSent { attempt_id: FIRST, now: now() };
+    given(vec![attempted]).when(record).then_expect_events(vec![sent(FIRST)]);
 }

@@ -1,8 +1,8 @@
 //! What can be asked of a post.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Composition, Failure, Part, RetryBasis, Schedule};
+use super::{Composition, Failure, Overdue, Part, RetryBasis, Schedule};
 use crate::{
     kernel::{AttemptId, IntegrationId, OrganizationId, TimeZone, UserId},
     publishing::series::Occurrence,
@@ -77,6 +77,13 @@ pub enum PostCommand {
     GiveUp {
         channel: IntegrationId,
         failure: Failure,
+        at: DateTime<Utc>,
+    },
+    /// It should have been published; does nothing unless it is so late and was not found yet.
+    FindOverdue {
+        channel: IntegrationId,
+        late_by: TimeDelta,
+        overdue: Overdue,
         at: DateTime<Utc>,
     },
     Retry {

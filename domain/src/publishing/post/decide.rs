@@ -53,6 +53,9 @@ impl Post {
                 Ok(once(waits, PostEvent::PublishFailed { channel, attempt_id: None, failure, at }))
             }
             Do::Retry { channel, basis, now } => self.retry(channel, basis, now),
+            Do::FindOverdue { channel, late_by, overdue, at } => {
+                self.find_overdue(channel, late_by, overdue, at)
+            }
             Do::Reply { reply } => self.reply(&reply),
         }
     }

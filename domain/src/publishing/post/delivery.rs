@@ -91,6 +91,9 @@ pub struct Delivery {
     pub attempts: u32,
     /// The parts that stand on the platform, the first first.
     pub standing: Vec<Standing>,
+    /// When it was due when it was found that it should have been published, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_overdue: Option<DateTime<Utc>>,
     /// The newest attempts, oldest first.
     tried: Vec<Tried>,
 }
@@ -116,6 +119,7 @@ impl Delivery {
             due_at: at,
             attempts: 0,
             standing: Vec::new(),
+            found_overdue: None,
             tried: Vec::new(),
         }
     }

@@ -5,7 +5,7 @@ use cqrs_es::DomainEvent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Composition, Failure, Schedule};
+use super::{Composition, Failure, OverdueCause, Schedule};
 use crate::{
     kernel::{AttemptId, IntegrationId, OrganizationId, UserId},
     publishing::series::Occurrence,
@@ -121,10 +121,21 @@ pub enum PostEvent {
         basis: RetryBasis,
         at: DateTime<Utc>,
     },
+    /// It should have been published and was not; said once for each time that it was due.
+    FoundOverdue {
+        channel: IntegrationId,
+        due_at: DateTime<Utc>,
+        /// Since when it waits as it does: due, in an attempt, in doubt.
+        since: DateTime<Utc>,
+        cause: OverdueCause,
+        reason: String,
+        what_to_do: String,
+        at: DateTime<Utc>,
+    },
 }
 
 impl PostEvent {
-    pub const TYPES: [&str; 15] = [
+    pub const TYPES: [&str; 16] = [
         "publishing.post.drafted",
         "publishing.post.planned",
         "publishing.post.edited",
@@ -140,6 +151,7 @@ impl PostEvent {
         "publishing.post.publish_failed",
         "publishing.post.outcome_unknown",
         "publishing.post.retry_requested",
+        "publishing.post.found_overdue",
     ];
 }
 
@@ -161,6 +173,7 @@ impl DomainEvent for PostEvent {
             PostEvent::PublishFailed { .. } => 12,
             PostEvent::OutcomeUnknown { .. } => 13,
             PostEvent::RetryRequested { .. } => 14,
+            PostEvent::FoundOverdue { .. } => 15,
         };
         Self::TYPES[index].to_string()
     }

@@ -4,6 +4,7 @@ use uuid::Uuid;
 use super::*;
 use crate::kernel::TimeZone;
 
+mod overdue;
 mod publishing;
 mod thread;
 mod writing;
