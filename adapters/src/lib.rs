@@ -6,4 +6,5 @@ pub mod files;
 pub mod mail;
 pub mod media;
 pub mod net;
+pub mod sign_in;
 pub mod social;

@@ -12,7 +12,7 @@ pub mod feed;
 pub(crate) mod links;
 pub mod mastodon;
 pub mod nostr;
-mod rest;
+pub(crate) mod rest;
 mod words;
 
 /// Every platform of this installation. `public_url` is where people reach Annals, such as

@@ -2,6 +2,7 @@
 //!
 //! `annals.example.toml` documents every key; a test holds it to this file.
 
+mod auth;
 mod check;
 mod load;
 mod show;
@@ -16,6 +17,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use auth::{Auth, AuthProvider, GOOGLE, TokenAuth};
 pub use load::{ConfigError, Flags, Loaded, load};
 pub use show::{show, without_password};
 
@@ -37,6 +39,7 @@ pub struct Config {
     pub http: Http,
     pub rate_limits: RateLimits,
     pub rights: Rights,
+    pub auth: Auth,
     pub outbound: Outbound,
     pub media: Media,
     pub mail: Mail,
@@ -267,13 +270,14 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// The settings whose values are never shown.
-pub const HIDDEN_KEYS: [&str; 10] = [
+pub const HIDDEN_KEYS: [&str; 11] = [
     "database.url",
     "secrets.master_key",
     "secrets.former_master_keys",
     "secrets.token_key",
     "secrets.former_token_keys",
     "secrets.notary_key",
+    "auth.google_client_secret",
     "mail.smtp_url",
     "mail.resend_api_key",
     "kafka.properties",
@@ -316,6 +320,7 @@ impl Default for Config {
                 bursts_bounded: false,
             },
             rights: Rights { policy: None },
+            auth: Auth::default(),
             outbound: Outbound { allow_private: false, allow_hosts: Vec::new(), allow_networks: Vec::new() },
             media: Media {
                 storage_url: None,

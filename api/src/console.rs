@@ -14,7 +14,7 @@
 //! | checkpoints, proofs | `audit.rs`, `proof.rs` |
 //! | read models, timers, nodes | `projections.rs`, `parked.rs`, `timers.rs`, `nodes.rs` |
 //! | notifications | `notifications.rs` |
-//! | people and keys | `people.rs`, `keys.rs`, `account.rs` |
+//! | people and keys | `people.rs`, `keys.rs`, `account.rs`, `identities.rs` |
 //!
 //! Around them: `frame.rs` (navigation, headers), `parts.rs` (times, pills, forms), `plot.rs` (SVG),
 //! `failure.rs` (refusals), `assets.rs` (style, script, icon).
@@ -26,6 +26,7 @@ mod calendar;
 mod events;
 mod failure;
 mod frame;
+mod identities;
 mod invitation;
 mod keys;
 mod mailed;
@@ -51,7 +52,12 @@ use crate::http::{
     Routes,
     routes::LimitClass,
 };
-use failure::told;
+pub(crate) use failure::told;
+pub(crate) use frame::done;
+pub(crate) use sign_in::{local_path, refused as sign_in_refused};
+
+/// The page that people see first.
+pub(crate) const START: &str = crate::http::pages::PREFIX;
 
 /// What forms are sent to.
 pub fn commands(routes: &mut Routes) {
@@ -78,6 +84,8 @@ pub fn commands(routes: &mut Routes) {
     routes.form("/notifications/preferences", notification, told, notifications::prefer);
     routes.form("/notifications/{id}/read", notification, told, notifications::mark_read);
     routes.form("/notifications/{id}/unread", notification, told, notifications::mark_unread);
+    routes.form("/account/identities/link", Session, told, identities::link).limit(LimitClass::Auth);
+    routes.form("/account/identities/{id}/unlink", Session, told, identities::unlink);
     office(routes);
 }
 

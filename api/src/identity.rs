@@ -5,6 +5,7 @@
 //! | `auth/register`, `login`, `refresh`, `logout`, `me` | `sign_in.rs` |
 //! | `auth/sessions`, `change-password`, `change-email` | `credentials.rs` |
 //! | `auth/forgot-password`, `reset-password`, `verify-email`, `resend-verification` | `recovery.rs` |
+//! | `auth/google`, `auth/oidc`, `auth/callback`, `auth/exchange`, `users/identities` | `external.rs`, `external/…` |
 //! | `users/…` | `users.rs` |
 //! | `agencies/…` | `organizations.rs`, `members.rs`, `invitations.rs` |
 //! | `settings/api-keys` | `api_keys.rs` |
@@ -12,6 +13,7 @@
 pub(crate) mod api_keys;
 mod credentials;
 mod directory;
+pub(crate) mod external;
 pub(crate) mod faults;
 mod invitations;
 mod members;
@@ -25,6 +27,7 @@ use actix_web::http::Method;
 use utoipa::OpenApi;
 
 pub use directory::IdentityDirectory;
+use external::{begin, callback};
 
 use crate::http::{
     Access::{Anonymous, Right, RightIn, Session, SignedIn},
@@ -49,6 +52,7 @@ pub fn commands(routes: &mut Routes) {
         .command(M::POST, "/auth/confirm-email-change", Anonymous, credentials::confirm_email_change)
         .limit(LimitClass::Auth);
     recovery_commands(routes);
+    external_commands(routes);
 
     routes.command(M::PUT, "/users/profile", Right("profile", "update"), users::put_profile);
     routes.command(M::PATCH, "/users/profile", Right("profile", "update"), users::patch_profile);
@@ -87,7 +91,23 @@ fn recovery_commands(routes: &mut Routes) {
     routes.command(M::POST, "/auth/resend-verification", Session, recovery::resend_verification).limit(auth);
 }
 
+fn external_commands(routes: &mut Routes) {
+    use Method as M;
+    let auth = LimitClass::Auth;
+    routes.command(M::POST, "/auth/google", Anonymous, begin::google).limit(auth);
+    routes.command(M::POST, "/auth/oidc/{provider}", Anonymous, begin::oidc).limit(auth);
+    routes.callback("/auth/google/callback", callback::google).limit(auth);
+    routes.callback("/auth/callback/{provider}", callback::oidc).limit(auth);
+    routes.command(M::POST, "/auth/exchange", Anonymous, callback::exchange).limit(auth);
+    routes.command(M::POST, "/users/identities", Session, external::link).limit(auth);
+    routes.command(M::DELETE, "/users/identities/{id}", Session, external::unlink);
+}
+
 pub fn queries(routes: &mut Routes) {
+    routes.query("/auth/providers", Anonymous, external::providers);
+    routes.query("/auth/google", Anonymous, begin::google_in_browser).limit(LimitClass::Auth);
+    routes.query("/auth/oidc/{provider}", Anonymous, begin::oidc_in_browser).limit(LimitClass::Auth);
+    routes.query("/users/identities", Right("profile", "read"), external::identities);
     routes.query("/auth/me", SignedIn, sign_in::me);
     routes.query("/auth/sessions", Session, credentials::sessions);
     routes.query("/users/profile", Right("profile", "read"), users::profile);
@@ -108,6 +128,9 @@ pub fn queries(routes: &mut Routes) {
         credentials::change_password, credentials::change_email, credentials::confirm_email_change,
         recovery::forgot_password, recovery::reset_password, recovery::verify_email,
         recovery::resend_verification,
+        external::providers, external::begin::google, external::begin::oidc, external::begin::google_in_browser,
+        external::begin::oidc_in_browser, external::callback::google, external::callback::oidc,
+        external::callback::exchange, external::identities, external::link, external::unlink,
         users::profile, users::put_profile, users::patch_profile, users::settings, users::patch_settings,
         users::delete_account,
         organizations::list, organizations::create, organizations::settings, organizations::put_settings,

@@ -4,6 +4,7 @@ mod auditing;
 mod checkpoint_topic;
 mod http_config;
 mod post_office;
+mod sign_in;
 
 use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
@@ -17,7 +18,8 @@ use annals_commands::{
     bus::CommandBus,
     engagement::{MailRoom, MailTimer, Notifier},
     identity::{
-        ExpireInvitations, FirstAccount, Identity, IdentityOptions, InvitationExpiry, PasswordHasher,
+        ExpireInvitations, ExternalSignIn, FirstAccount, Identity, IdentityOptions, InvitationExpiry,
+        PasswordHasher,
     },
     nodes::{self, NewNode},
     ports::{
@@ -156,7 +158,9 @@ impl Node {
             Some(start) => Arc::new(ShiftedClock::starting_at(start)),
         };
         let bus = CommandBus::new(store.clone(), Arc::clone(&clock));
-        let client = outbound(config)?;
+        let policy = outbound(config)?;
+        let providers = sign_in::providers(config, &policy)?;
+        let client = HttpClient::new(policy).context("calls to platforms can't be made from this machine")?;
         let platforms = annals_adapters::social::platforms(&public_url, client.clone());
         let files = file_store(config, data)?;
         let limits = DeskLimits::from(&config.media);
@@ -180,7 +184,7 @@ impl Node {
             None => Rights::built_in().await?,
         };
         let edge = Edge::new(
-            http_config::of(config, public_url.clone()),
+            http_config::of(config, public_url.clone(), &providers),
             rights,
             tokens(config, secrets)?,
             Arc::new(IdentityDirectory::new(identity.clone())),
@@ -224,7 +228,18 @@ impl Node {
         let operations = Operations::new(bus.clone(), read_models::projector(store.clone()).admin());
         let edge = Arc::new(edge);
         let live = edge.live.clone();
-        let state = AppState { bus, identity, reader, platforms, notary, media, samples, operations, edge };
+        let state = AppState {
+            sign_in: ExternalSignIn::new(identity.clone(), providers),
+            bus,
+            identity,
+            reader,
+            platforms,
+            notary,
+            media,
+            samples,
+            operations,
+            edge,
+        };
         let options = ServerOptions {
             workers: config.http.workers,
             shutdown_timeout: Duration::from_secs(config.http.shutdown_timeout_s),
@@ -412,14 +427,13 @@ fn file_store(config: &Config, data: &Path) -> anyhow::Result<Arc<dyn Files>> {
     })
 }
 
-fn outbound(config: &Config) -> anyhow::Result<HttpClient> {
+fn outbound(config: &Config) -> anyhow::Result<OutboundPolicy> {
     let hosts = config.outbound.allow_hosts.iter().map(|host| host.parse::<AllowedHost>());
-    let policy = OutboundPolicy {
+    Ok(OutboundPolicy {
         allow_private: config.outbound.allow_private,
         allow_hosts: hosts.collect::<Result<_, _>>().context("outbound.allow_hosts")?,
         allow_networks: config.outbound.allow_networks.iter().map(|network| network.0).collect(),
-    };
-    HttpClient::new(policy).context("calls to platforms can't be made from this machine")
+    })
 }
 
 fn tokens(config: &Config, secrets: &Secrets) -> anyhow::Result<Tokens> {

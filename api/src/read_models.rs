@@ -5,7 +5,10 @@ use annals_projections::{
     Projection, Projector,
     engagement::Notifications,
     history::Causation,
-    identity::{api_keys::ApiKeys, organizations::Organizations, sessions::Sessions, users::Users},
+    identity::{
+        api_keys::ApiKeys, external_identities::ExternalIdentities, organizations::Organizations,
+        sessions::Sessions, users::Users,
+    },
     publishing::{activity::Activity, channels::Channels, media::Media, posts::Posts, tags::Tags},
 };
 
@@ -26,6 +29,7 @@ read_models![
     Sessions,
     Organizations,
     ApiKeys,
+    ExternalIdentities,
     Channels,
     Media,
     Posts,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals_commands::{
     bus::CommandBus,
-    identity::Identity,
+    identity::{ExternalSignIn, Identity},
     ports::{clock::Clock, social::Platforms},
 };
 use annals_eventstore::notary::Notary;
@@ -31,6 +31,8 @@ use crate::{
 pub struct AppState {
     pub bus: CommandBus,
     pub identity: Identity,
+    /// Signing in with other providers.
+    pub sign_in: ExternalSignIn,
     pub reader: Reader,
     pub platforms: Platforms,
     pub notary: Notary,

@@ -87,6 +87,11 @@ impl<T: Serialize + DeserializeOwned> Authorization<T> {
         URL_SAFE_NO_PAD.encode(store.derive("authorization-verifier", self.id.as_bytes()))
     }
 
+    /// What a signed answer of the other server has to hold; derived as the verifier is.
+    pub fn nonce(&self, store: &EventStore) -> String {
+        URL_SAFE_NO_PAD.encode(store.derive("authorization-nonce", self.id.as_bytes()))
+    }
+
     /// The same context, under the key of this authorization: a second answer finds the first one's effect,
     /// and one with another code is refused.
     #[must_use]

@@ -117,11 +117,7 @@ impl CommandBus {
         T: Send,
         F: for<'w> FnMut(&'w mut Work) -> BoxFuture<'w, Result<T, CommandError>> + Send,
     {
-        let idempotency = context.idempotency.as_ref().map(|key| IdempotencyRef {
-            scope: key.scope.clone(),
-            key: key.key.clone(),
-            request_digest: self.store.digest(&key.request),
-        });
+        let idempotency = self.reference(context);
         let answered = self.answer(context, name, idempotency.as_ref(), work).await;
         let outcome = match &answered {
             Ok(Outcome { value: Some(_), .. }) => "accepted",
@@ -130,6 +126,22 @@ impl CommandBus {
         };
         metrics::counter!("annals_commands_total", "command" => name, "outcome" => outcome).increment(1);
         answered
+    }
+
+    /// Whether a call under the context's idempotency key has had its effect already.
+    ///
+    /// # Errors
+    /// [`CommandError::KeyReused`] if it was another request, or a log that can't be read.
+    pub async fn is_answered(&self, context: &Context) -> Result<bool, CommandError> {
+        Ok(self.earlier_receipt(self.reference(context).as_ref()).await?.is_some())
+    }
+
+    fn reference(&self, context: &Context) -> Option<IdempotencyRef> {
+        context.idempotency.as_ref().map(|key| IdempotencyRef {
+            scope: key.scope.clone(),
+            key: key.key.clone(),
+            request_digest: self.store.digest(&key.request),
+        })
     }
 
     /// The earlier answer under this key, or else a decision that stands.

@@ -13,8 +13,9 @@ use crate::{
 };
 
 /// Namespaces whose keys derive from an aggregate that holds them, and its type.
-pub const HOLDERS: [(&str, &str); 3] = [
+pub const HOLDERS: [(&str, &str); 4] = [
     (identity::EMAIL_CLAIMS, User::TYPE),
+    (identity::EXTERNAL_CLAIMS, User::TYPE),
     (channels::ACCOUNT_CLAIMS, Integration::TYPE),
     (media::CONTENT_CLAIMS, MediaAsset::TYPE),
 ];
@@ -41,6 +42,14 @@ pub async fn derive(store: &EventStore, namespace: &str, holder: &str) -> Result
                 Some(address) => Derived::Keys(vec![identity::email_claim(store, &address.canonical())]),
                 None => Derived::Unreadable,
             }
+        }
+        identity::EXTERNAL_CLAIMS => {
+            let user = store.load::<User>(holder).await?.state;
+            let keys = user.external_identities.values().map(|linked| {
+                let account = linked.account.get()?;
+                Some(identity::external_claim(store, linked.issuer.as_str(), account.subject.as_str()))
+            });
+            keys.collect::<Option<_>>().map_or(Derived::Unreadable, Derived::Keys)
         }
         channels::ACCOUNT_CLAIMS => {
             let channel = store.load::<Integration>(holder).await?.state;

@@ -5,4 +5,5 @@ pub mod clock;
 pub mod files;
 pub mod mail;
 pub mod media;
+pub mod sign_in;
 pub mod social;

@@ -4,6 +4,7 @@
 //! user's (so that deleting an account knows what to leave); both are written in one append.
 
 pub mod api_key;
+mod external;
 pub mod organization;
 pub mod session;
 pub mod user;
@@ -13,7 +14,8 @@ mod values;
 mod samples;
 
 pub use api_key::{ApiKey, ApiKeyCommand, ApiKeyError, ApiKeyEvent};
+pub use external::{ExternalAccount, ExternalSubject, Issuer, ProviderName};
 pub use organization::{Organization, OrganizationCommand, OrganizationError, OrganizationEvent};
 pub use session::{Session, SessionCommand, SessionError, SessionEvent};
-pub use user::{User, UserCommand, UserError, UserEvent, VerificationOccasion};
+pub use user::{ExternalIdentity, User, UserCommand, UserError, UserEvent, VerificationOccasion};
 pub use values::*;

@@ -2,11 +2,13 @@
 //! same transaction that moves the checkpoint past the deletion of their account.
 
 pub mod api_keys;
+pub mod external_identities;
 pub mod organizations;
 pub mod sessions;
 pub mod users;
 
 pub use api_keys::ApiKeys;
+pub use external_identities::ExternalIdentities;
 pub use organizations::Organizations;
 pub use sessions::Sessions;
 pub use users::Users;
@@ -18,6 +20,8 @@ const SESSION: &str = "identity.session";
 const ORGANIZATION: &str = "identity.organization";
 const API_KEY: &str = "identity.api_key";
 
+const EXTERNAL_IDENTITY_LINKED: &str = "identity.user.external_identity_linked";
+const EXTERNAL_IDENTITY_UNLINKED: &str = "identity.user.external_identity_unlinked";
 const USER_DELETED: &str = "identity.user.deleted";
 
 /// A number of the log as Postgres has it; neither gets near the end of its range.

@@ -142,6 +142,48 @@ pub fn maildev(test: &str) -> Option<(String, String)> {
     found
 }
 
+/// The issuer of the real OpenID provider, if the test run started one.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn oidc_provider(test: &str) -> Option<String> {
+    let issuer = std::env::var("ANNALS_TEST_OIDC").ok().filter(|issuer| !issuer.is_empty());
+    if issuer.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_OIDC is not set: run scripts/test, which starts an OpenID provider"
+        );
+        skipped(test, "oidc-provider");
+    }
+    issuer
+}
+
+/// Where others' services are emulated.
+#[derive(Clone, Debug)]
+pub struct Emulated {
+    pub google: String,
+    pub slack: String,
+    pub github: String,
+}
+
+/// The emulations that the test run started, if it did.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn emulated(test: &str) -> Option<Emulated> {
+    let urls = std::env::var("ANNALS_TEST_EMULATE").unwrap_or_default();
+    let urls: Vec<String> = urls.split_whitespace().map(str::to_string).collect();
+    let Ok([google, slack, github]) = <[String; 3]>::try_from(urls) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_EMULATE is not set: run scripts/test, which starts scripts/parts/emulate"
+        );
+        skipped(test, "emulate");
+        return None;
+    };
+    Some(Emulated { google, slack, github })
+}
+
 /// `s3s-fs`, a real S3 server in one program, which the test run built: the one that `ANNALS_TEST_S3S_FS`
 /// names, else the one on the path.
 ///

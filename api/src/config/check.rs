@@ -75,6 +75,7 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
         "must be 1 to 3600",
     );
     check_kafka(config, &mut require);
+    super::auth::check(config, &mut require);
     if let Some(url) = &config.public_url {
         require(
             matches!(url.scheme(), "http" | "https"),

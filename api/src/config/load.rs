@@ -22,9 +22,11 @@ const NOT_SETTINGS: [&str; 6] =
     ["ANNALS_CONFIG", "ANNALS_PROFILE", "ANNALS_MAVEN_URL", "ANNALS_TEST_", "ANNALS_PARTS_", "ANNALS_BENCH_"];
 
 /// Variables that other programs give the same name.
-const COMMON_NAMES: [(&str, &str); 4] = [
+const COMMON_NAMES: [(&str, &str); 6] = [
     ("DATABASE_URL", "database.url"),
     ("KAFKA_BROKERS", "kafka.brokers"),
+    ("GOOGLE_CLIENT_ID", "auth.google_client_id"),
+    ("GOOGLE_CLIENT_SECRET", "auth.google_client_secret"),
     ("SMTP_URL", "mail.smtp_url"),
     ("RESEND_API_KEY", "mail.resend_api_key"),
 ];
@@ -102,7 +104,7 @@ fn finish(
     let figment = figment
         .merge(Texts { source: SOURCE_ENVIRONMENT, settings: from_environment, defaults })
         .merge(Texts { source: SOURCE_FLAGS, settings: from_flags, defaults });
-    let source = |key: &str| match figment.find_metadata(key).map(|metadata| metadata.name.as_ref()) {
+    let source = |key: &str| match found_in(&figment, key) {
         Some(SOURCE_ENVIRONMENT) => environment_name_set(key, environment),
         Some(SOURCE_FLAGS) => SOURCE_FLAGS.to_string(),
         Some(name) if name.contains("TOML") => file_name.clone(),
@@ -123,6 +125,17 @@ fn finish(
         })
         .collect();
     Ok(Loaded { config, settings })
+}
+
+/// Who gave a setting, or the list that it is part of.
+fn found_in<'f>(figment: &'f Figment, key: &str) -> Option<&'f str> {
+    let mut key = key;
+    loop {
+        if let Some(metadata) = figment.find_metadata(key) {
+            return Some(metadata.name.as_ref());
+        }
+        key = key.rsplit_once('.')?.0;
+    }
 }
 
 fn file(flags: &Flags, environment: &BTreeMap<String, String>) -> Result<Option<PathBuf>, ConfigError> {
@@ -296,6 +309,11 @@ fn typed(text: &str, default: Option<&Value>) -> Value {
             "false" | "off" | "no" | "0" => Value::from(false),
             _ => Value::from(text),
         },
+        // A list of tables does not fit between commas: it is written as JSON.
+        Some(Value::Array(..)) if text.trim_start().starts_with('[') => {
+            let json = serde_json::from_str::<serde_json::Value>(text).ok();
+            json.and_then(|json| Value::serialize(json).ok()).unwrap_or_else(|| Value::from(text))
+        }
         Some(Value::Array(..)) => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Value::Array(Tag::Default, items.map(Value::from).collect())
@@ -310,7 +328,7 @@ fn describe(error: &figment::Error, source: &impl Fn(&str) -> String) -> String 
     let parts: Vec<&str> =
         error.path.iter().map(String::as_str).filter(|part| part.parse::<usize>().is_err()).collect();
     let key = parts.join(".");
-    let hidden = HIDDEN_KEYS.contains(&key.as_str());
+    let hidden = HIDDEN_KEYS.contains(&key.as_str()) || key.ends_with("client_secret");
     let what = match &error.kind {
         Kind::InvalidType(given, wanted) if hidden => format!("must be {wanted}, not {}", kind_of(given)),
         Kind::InvalidType(given, wanted) => format!("must be {wanted}, not {given}"),

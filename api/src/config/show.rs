@@ -48,7 +48,11 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
         Value::Array(_, items) => {
             format!("[{}]", items.iter().map(|item| shown("", item)).collect::<Vec<_>>().join(", "))
         }
-        Value::Dict(..) => "{…}".to_string(),
+        // A table in a list may hold a secret: its name is enough to know it by.
+        Value::Dict(_, table) => match table.get("name").and_then(Value::as_str) {
+            Some(name) => format!("{{name = {name:?}, …}}"),
+            None => "{…}".to_string(),
+        },
     }
 }
 

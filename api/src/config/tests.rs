@@ -194,3 +194,58 @@ fn hidden_settings_exist() {
         assert!(load::defaults().contains_key(key), "{key}");
     }
 }
+
+const ACME: &str = "[[auth.providers]]\nname = \"acme\"\nissuer = \"https://login.acme.example\"\nclient_id = \"us\"\n\
+                    client_secret = \"hunter2\"\n";
+
+#[test]
+fn a_sign_in_provider_is_a_table_and_its_secret_is_shown_to_nobody() {
+    let (file, given) = in_file(ACME);
+    let loaded = load(&given, []).expect("loads");
+    let provider = &loaded.config.auth.all()[0];
+    assert_eq!((provider.name.as_str(), provider.client_id.as_str()), ("acme", "us"));
+    let text = show(&loaded);
+    assert!(text.contains("acme") && !text.contains("hunter2"), "{text}");
+    assert!(!format!("{:?}", loaded.config).contains("hunter2"));
+    let (_file, given) = in_file(&ACME.replace("\"hunter2\"", "7777777"));
+    let text = refusal(&given, &[]);
+    assert!(text.contains("auth.providers.client_secret") && !text.contains("7777777"), "{text}");
+    let (_file, given) = in_file(&format!("{ACME}colour = \"red\"\n"));
+    let text = refusal(&given, &[]);
+    assert!(text.contains("colour") && text.contains("no such setting"), "{text}");
+    assert!(!text.contains(&file.path().display().to_string()));
+}
+
+#[test]
+fn google_and_a_list_as_json_can_stand_in_the_environment() {
+    let json = r#"[{"name":"hub","authorization_url":"https://a.example/1","token_url":"https://a.example/2",
+                    "user_url":"https://a.example/3","client_id":"us"}]"#;
+    let variables = [
+        ("GOOGLE_CLIENT_ID", "us.apps.example"),
+        ("GOOGLE_CLIENT_SECRET", "hunter2"),
+        ("ANNALS_AUTH_PROVIDERS", json),
+    ];
+    let loaded = load(&Flags::default(), environment(&variables)).expect("loads");
+    let names: Vec<String> = loaded.config.auth.all().into_iter().map(|provider| provider.name).collect();
+    assert_eq!(names, ["google", "hub"]);
+    assert!(!show(&loaded).contains("hunter2"));
+    let text = refusal(&Flags::default(), &[("GOOGLE_CLIENT_ID", "us.apps.example")]);
+    assert!(text.contains("auth.google_client_id (GOOGLE_CLIENT_ID)"), "{text}");
+}
+
+#[test]
+fn a_sign_in_provider_that_can_t_be_one_is_refused_at_the_start() {
+    let wrong = |from: &str, to: &str| {
+        let (_file, given) = in_file(&ACME.replace(from, to));
+        refusal(&given, &[])
+    };
+    assert!(wrong("\"acme\"", "\"A/B\"").contains("name must start with a letter"));
+    assert!(wrong("https://login", "http://login").contains("issuer must begin with https://"));
+    assert!(wrong("https://login", "ftp://login").contains("issuer must be a URL"));
+    assert!(wrong("issuer", "token_url").contains("must have an issuer"));
+    assert!(wrong("\"us\"", "\"\"").contains("client_id must not be empty"));
+    let (_file, given) = in_file(&format!("{ACME}{ACME}"));
+    assert!(refusal(&given, &[]).contains("is there twice"));
+    let (_file, given) = in_file("[auth]\nreturn_urls = [\"http://app.example.org/in\"]\n");
+    assert!(refusal(&given, &[]).contains("auth.return_urls"));
+}

@@ -14,6 +14,7 @@ use maud::{Markup, html};
 
 use super::{
     frame::{Frame, done},
+    identities,
     mailed::token_of,
     parts::{Tone, form_fields, number, pill, scrolling, shortened},
 };
@@ -42,12 +43,14 @@ pub(super) async fn page(
     let reader = state.reader_for::<Organizations>(&caller).await?;
     let memberships = organizations::of_user(reader, user).await?;
     let has_no_operator = state.identity.setup_code().await?.is_some();
+    let ways_in = identities::section(&state, &caller, &frame).await?;
     let content = html! {
         div.heading { h1 { "Your account" } }
         @if has_no_operator {
             section #setup .card { h2 { "This installation has no operator yet" } (setup_form(&frame)) }
         }
         section.card { h2 { "Organizations" } (organization_table(&frame, &caller, &memberships)) (accept_form(&frame)) }
+        section #identities .card { h2 { "Ways to sign in" } (ways_in) }
         section.card { h2 { "Time zone" } (zone_form(&frame)) }
         section.card { h2 { "Where you are signed in" } (session_table(&frame, &caller, &alive)) }
     };

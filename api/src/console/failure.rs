@@ -14,7 +14,7 @@ use super::{
 use crate::http::{ApiError, ApiResult, observe, pages::PREFIX};
 
 /// What a page's refusal looks like: the way to sign in, or a page that says why.
-pub(super) fn told(request: &HttpRequest, error: &ApiError) -> HttpResponse {
+pub(crate) fn told(request: &HttpRequest, error: &ApiError) -> HttpResponse {
     if error.status == StatusCode::UNAUTHORIZED {
         return HttpResponse::SeeOther()
             .insert_header((header::LOCATION, sign_in_address(request, error)))

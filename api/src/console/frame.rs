@@ -204,7 +204,7 @@ impl Frame {
 }
 
 /// After a command: on to a page that says what was done.
-pub(super) fn done(path: &str, words: &str, position: u64) -> HttpResponse {
+pub(crate) fn done(path: &str, words: &str, position: u64) -> HttpResponse {
     let encoded: String = url::form_urlencoded::byte_serialize(words.as_bytes()).collect();
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, path))

@@ -13,16 +13,18 @@ use serde::Deserialize;
 use super::{
     failure::sentence,
     frame::{bare, respond},
+    parts::query_pair,
     theme::Theme,
 };
 use crate::{
     http::{
         Anonymous, ApiError, ApiResult, Caller, Query,
         answer::POSITION_HEADER,
+        config::HttpConfig,
         pages::{Form, PREFIX, PageSession},
     },
-    identity::faults::presented_password,
-    state::AppState,
+    identity::{external::begin, faults::presented_password},
+    state::{AppState, Edge},
 };
 
 #[derive(Debug, Deserialize)]
@@ -34,7 +36,12 @@ pub(super) struct SignInQuery {
     ended: Option<String>,
 }
 
-pub(super) async fn page(request: HttpRequest, _: Anonymous, Query(query): Query<SignInQuery>) -> ApiResult {
+pub(super) async fn page(
+    edge: web::Data<Edge>,
+    request: HttpRequest,
+    _: Anonymous,
+    Query(query): Query<SignInQuery>,
+) -> ApiResult {
     let words = match query.ended.as_deref() {
         Some("signed-out") => Some("You are signed out."),
         Some(_) => Some("Your session has ended. Sign in to go on where you were."),
@@ -42,7 +49,20 @@ pub(super) async fn page(request: HttpRequest, _: Anonymous, Query(query): Query
     };
     let next = local_path(query.next.as_deref().unwrap_or_default());
     let typed = Typed { next: &next, email: "" };
-    Ok(form_page(&request, StatusCode::OK, typed, words, None))
+    Ok(form_page(&edge.config, &request, StatusCode::OK, typed, words, None))
+}
+
+/// The page again, for whom another provider has not let in.
+pub(crate) fn refused(
+    config: &HttpConfig,
+    request: &HttpRequest,
+    error: &ApiError,
+    next: &str,
+) -> HttpResponse {
+    let typed = Typed { next, email: "" };
+    let fault = error.errors.first().map(|fault| format!("{} {}", fault.field, fault.message));
+    let words = sentence(&fault.unwrap_or_else(|| error.message.clone()));
+    form_page(config, request, error.status, typed, None, Some(&words))
 }
 
 /// A session for whoever knows the password, kept in the browser's cookie.
@@ -54,7 +74,9 @@ pub(super) async fn sign_in(
 ) -> ApiResult {
     let next = local_path(form.text("next"));
     let typed = Typed { next: &next, email: form.text("email") };
-    let refused = |status, words: &str| Ok(form_page(&request, status, typed, None, Some(&sentence(words))));
+    let refused = |status, words: &str| {
+        Ok(form_page(&state.config, &request, status, typed, None, Some(&sentence(words))))
+    };
     let (Ok(email), Ok(password)) =
         (EmailAddress::parse(typed.email), presented_password(form.raw("password")))
     else {
@@ -94,7 +116,7 @@ pub(super) async fn sign_out(state: web::Data<AppState>, caller: Caller) -> ApiR
 }
 
 /// A path of the console's own, or its start: nobody is sent elsewhere after signing in.
-pub(super) fn local_path(text: &str) -> String {
+pub(crate) fn local_path(text: &str) -> String {
     let is_ours =
         text == PREFIX || text.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with(['/', '?']));
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') && !text.contains("//");
@@ -108,6 +130,7 @@ struct Typed<'t> {
 }
 
 fn form_page(
+    config: &HttpConfig,
     request: &HttpRequest,
     status: StatusCode,
     typed: Typed<'_>,
@@ -128,6 +151,15 @@ fn form_page(
             input #password type="password" name="password" autocomplete="current-password" required
                 autofocus[is_second_try] aria-describedby=[described_by];
             button.primary type="submit" { "Sign in" }
+        }
+        @if !config.sign_in.is_empty() {
+            div.stack role="group" aria-label="Other ways to sign in" {
+                @for offer in &config.sign_in {
+                    a.button href={ (begin::path(&offer.name)) "?" (query_pair("returnTo", typed.next)) } {
+                        "Sign in with " (offer.label)
+                    }
+                }
+            }
         }
         p.quiet { a href={ (PREFIX) "/forgot-password" } { "Forgot your password?" } }
         p.quiet { "No account yet? " a href="/api#/auth/register" { "Register with the API explorer" } "." }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use annals_commands::ports::sign_in::ProviderInfo;
 use ipnet::IpNet;
 use url::Url;
 
@@ -30,6 +31,23 @@ pub struct HttpConfig {
     pub roles: NodeRoles,
     /// Before the names of the topics that events are relayed to.
     pub topic_prefix: String,
+    /// Pages of frontends that people may be sent back to after signing in elsewhere.
+    pub return_urls: Vec<Url>,
+    /// Providers that people can sign in with.
+    pub sign_in: Vec<SignInOffer>,
+}
+
+/// A provider, for whoever chooses one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignInOffer {
+    pub name: String,
+    pub label: String,
+}
+
+impl SignInOffer {
+    pub fn of(info: &ProviderInfo) -> Self {
+        Self { name: info.name.as_str().to_string(), label: info.label.clone() }
+    }
 }
 
 impl HttpConfig {
@@ -48,6 +66,8 @@ impl HttpConfig {
             rate_limits: RateLimitPolicy::default(),
             roles: NodeRoles::default(),
             topic_prefix: "annals".to_string(),
+            return_urls: Vec::new(),
+            sign_in: Vec::new(),
         }
     }
 

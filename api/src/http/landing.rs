@@ -46,6 +46,12 @@ pub(crate) fn page(status: StatusCode, title: &str, sentence: &str) -> HttpRespo
     response
 }
 
+/// Marks a page of somebody else's as one for people: a refusal in it is not told in JSON.
+pub(crate) fn as_page(mut response: HttpResponse) -> HttpResponse {
+    response.extensions_mut().insert(Finished);
+    response
+}
+
 /// What went wrong, with the fields at fault.
 pub(crate) fn failure(title: &str, error: &ApiError) -> HttpResponse {
     let faults = error.errors.iter().map(|fault| format!("{} {}", fault.field, fault.message));

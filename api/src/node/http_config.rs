@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use annals_commands::ports::sign_in::SignInProviders;
 use url::Url;
 
 use crate::{
     config::{Config, NodeRole},
-    http::config::{HttpConfig, NodeRoles, Rate, RateLimitPolicy},
+    http::config::{HttpConfig, NodeRoles, Rate, RateLimitPolicy, SignInOffer},
 };
 
-pub(super) fn of(config: &Config, public_url: Url) -> HttpConfig {
+pub(super) fn of(config: &Config, public_url: Url, providers: &SignInProviders) -> HttpConfig {
     let limits = &config.rate_limits;
     let per_minute = |requests| vec![Rate::per_minute(requests)];
     let policy = RateLimitPolicy {
@@ -32,6 +33,8 @@ pub(super) fn of(config: &Config, public_url: Url) -> HttpConfig {
             queries: config.has_role(NodeRole::Queries),
             workers: config.has_role(NodeRole::Workers),
         },
+        return_urls: config.auth.return_urls.clone(),
+        sign_in: providers.infos().map(SignInOffer::of).collect(),
         topic_prefix: config.kafka.topic_prefix.clone(),
         ..HttpConfig::new(public_url)
     }

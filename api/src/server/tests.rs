@@ -13,8 +13,8 @@ use annals_adapters::{
 };
 use annals_commands::{
     bus::CommandBus,
-    identity::{Identity, IdentityOptions, PasswordHasher},
-    ports::{clock::SystemClock, social::Platforms},
+    identity::{ExternalSignIn, Identity, IdentityOptions, PasswordHasher},
+    ports::{clock::SystemClock, sign_in::SignInProviders, social::Platforms},
 };
 use annals_domain::kernel::Role;
 use annals_eventstore::{
@@ -73,11 +73,13 @@ async fn node(database: &TestDatabase, config: HttpConfig) -> Node {
     let client = HttpClient::new(OutboundPolicy::default()).expect("makes a client");
     let media = MediaDesk::open(bus.clone(), Arc::new(files), uploads.path(), client, DeskLimits::default())
         .expect("opens");
+    let identity = Identity::new(bus.clone(), PasswordHasher::new(1), IdentityOptions::default());
     let state = AppState {
+        sign_in: ExternalSignIn::new(identity.clone(), SignInProviders::default()),
         media,
         notary: Notary::new(database.pool.clone(), key),
         operations: Operations::new(bus.clone(), read_models::projector(bus.store().clone()).admin()),
-        identity: Identity::new(bus.clone(), PasswordHasher::new(1), IdentityOptions::default()),
+        identity,
         bus,
         reader: Reader::new(database.pool.clone()),
         platforms: Platforms::default(),

@@ -32,7 +32,7 @@ async fn holding(pool: &PgPool, texts: &[&str]) -> Vec<String> {
 /// The rows of identity's read models, as text, without what differs by design.
 async fn rows(pool: &PgPool) -> Vec<(String, Vec<String>)> {
     let mut all = Vec::new();
-    for table in ["users", "sessions", "organizations", "members", "invitations", "api_keys"] {
+    for table in ["users", "sessions", "organizations", "members", "invitations", "api_keys", "external_identities"] {
         let query = format!("select t::text from read.{table}_v1 t order by 1");
         all.push((table.to_string(), sqlx::query_scalar(&query).fetch_all(pool).await.unwrap()));
     }
@@ -53,6 +53,9 @@ async fn a_deleted_person_is_gone_and_live_read_models_equal_rebuilt_ones() {
     one.call(&ada, "POST", "/settings/api-keys", json!({"name": "Adas laptop"})).await.expect(201);
     let email = json!({"email": "countess@example.org", "password": PASSWORD});
     one.call(&ada, "POST", "/auth/change-email", email).await.expect(200);
+    one.link(&ada, "subject-4711:augusta@elsewhere.example").await.expect(201);
+    let ways_in = two.get(&ada, "/users/identities").await.expect(200);
+    assert_eq!(ways_in["data"][0]["email"], "augusta@elsewhere.example");
     // Another organization invites them: the address there is theirs, too.
     let other = two.register("other@example.org").await;
     let invite = json!({"email": "ada.lovelace@example.org", "role": "user"});
@@ -64,7 +67,7 @@ async fn a_deleted_person_is_gone_and_live_read_models_equal_rebuilt_ones() {
     })
     .await;
     let texts =
-        ["ada.lovelace", "Augusta", "Difference Inc", "7777777", "Enchantress", "Adas laptop", "countess"];
+        ["ada.lovelace", "Augusta", "Difference Inc", "7777777", "Enchantress", "Adas laptop", "countess", "subject-4711"];
     assert!(!holding(pool, &texts).await.is_empty(), "the search finds what is there");
     let snapshots: i64 = sqlx::query_scalar("select count(*) from snapshots").fetch_one(pool).await.unwrap();
     assert!(snapshots > 0);
@@ -85,7 +88,7 @@ async fn a_deleted_person_is_gone_and_live_read_models_equal_rebuilt_ones() {
     assert_eq!(two.anonymous("POST", "/auth/login", body).await.refused(401), "INVALID_CREDENTIALS");
 
     let live = rows(pool).await;
-    for name in ["users", "sessions", "organizations", "api_keys"] {
+    for name in ["users", "sessions", "organizations", "api_keys", "external_identities"] {
         let generation = request_rebuild(pool, name).await.unwrap();
         eventually("the rebuilt one took over", || async {
             let applied = one.state.reader.applied().await.unwrap();
@@ -97,7 +100,8 @@ async fn a_deleted_person_is_gone_and_live_read_models_equal_rebuilt_ones() {
     assert!(live.iter().any(|(_, rows)| !rows.is_empty()));
     assert!(holding(pool, &texts).await.is_empty(), "also not in what was built before");
 
-    // The address is free for a new person.
+    // What was linked is free for somebody else, the address for a new person.
+    two.link(&owner, "subject-4711:elsewhere@example.org").await.expect(201);
     let again = one.register("ada.lovelace@example.org").await;
     assert_ne!(again.id, ada.id);
 }

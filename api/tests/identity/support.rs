@@ -24,10 +24,16 @@ use annals_commands::{
     bus::CommandBus,
     engagement::{MailRoom, MailTimer},
     identity::{
-        ExpireInvitations, FirstAccount, Identity, IdentityOptions, InvitationExpiry, PasswordHasher,
-        snapshot_policies,
+        ExpireInvitations, ExternalSignIn, FirstAccount, Identity, IdentityOptions, InvitationExpiry,
+        PasswordHasher, snapshot_policies,
     },
-    ports::{clock::ManualClock, social::Platforms},
+    ports::{
+        clock::ManualClock,
+        sign_in::{
+            ProviderInfo, SignInFailure, SignInGrant, SignInProvider, SignInProviders, SignInRequest, VouchedFor,
+        },
+        social::Platforms,
+    },
     process::ProcessManagers,
     timers::{TimerHandler, TimerWorkers},
 };
@@ -36,11 +42,17 @@ use annals_eventstore::{
     notary::{Notary, NotaryKey},
     testing::{self, TestDatabase},
 };
+use annals_domain::{
+    identity::{ExternalSubject, Issuer, ProviderName},
+    kernel::EmailAddress,
+};
+use async_trait::async_trait;
 use chrono::Utc;
 use reqwest::{Client, Method, header::HeaderMap};
 use serde_json::{Value, json};
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
@@ -163,6 +175,7 @@ impl House {
         let uploads = self.data.path().join("uploads");
         let media = MediaDesk::open(bus.clone(), files, &uploads, client, DeskLimits::default()).unwrap();
         let state = AppState {
+            sign_in: ExternalSignIn::new(identity.clone(), SignInProviders::new(vec![Arc::new(Vouching::new())])),
             media,
             bus,
             identity,
@@ -262,6 +275,57 @@ impl Node {
 
     pub(crate) async fn switch(&self, who: &Person, organization: &str) -> Person {
         Person::of(&self.act(who, "POST", &format!("/agencies/{organization}/switch")).await.expect(200))
+    }
+}
+
+impl Node {
+    /// Links what [`Vouching`] vouches for with this code.
+    pub(crate) async fn link(&self, who: &Person, code: &str) -> Reply {
+        let body = json!({"provider": "vouching"});
+        let begun = self.call(who, "POST", "/users/identities", body).await;
+        let cookie = begun.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_string();
+        let json = begun.expect(200);
+        let url: Url = json["data"]["url"].as_str().unwrap().parse().unwrap();
+        let path = format!("/auth/callback/vouching?code={code}&{}", url.query().unwrap());
+        self.send("GET", &path, &[("cookie", &cookie)], None).await
+    }
+}
+
+/// Somebody else's provider, of which the tests in `tests/` have real ones: the code says who it is, as
+/// `subject:address`.
+struct Vouching {
+    info: ProviderInfo,
+}
+
+impl Vouching {
+    fn new() -> Self {
+        let info = ProviderInfo {
+            name: ProviderName::parse("vouching").unwrap(),
+            label: "Vouching".to_string(),
+            issuer: Issuer::parse("https://vouching.example").unwrap(),
+        };
+        Self { info }
+    }
+}
+
+#[async_trait]
+impl SignInProvider for Vouching {
+    fn info(&self) -> &ProviderInfo {
+        &self.info
+    }
+
+    async fn authorization_url(&self, request: &SignInRequest) -> Result<Url, SignInFailure> {
+        Ok(format!("https://vouching.example/?state={}", request.state).parse().unwrap())
+    }
+
+    async fn complete(&self, grant: SignInGrant) -> Result<VouchedFor, SignInFailure> {
+        let (subject, address) = grant.code.split_once(':').unwrap();
+        Ok(VouchedFor {
+            subject: ExternalSubject::parse(subject).unwrap(),
+            email: EmailAddress::parse(address).ok(),
+            email_is_verified: true,
+            name: None,
+        })
     }
 }
 

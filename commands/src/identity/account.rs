@@ -227,6 +227,7 @@ impl Identity {
         if let Some(address) = user.email() {
             work.release_claim(self.email_claim(&address.canonical()), user_id);
         }
+        self.release_external(work, &user, None);
         work.forget(format!("user:{user_id}"));
         work.forget(User::secrets(user_id).as_str());
         Ok(())
@@ -240,7 +241,11 @@ impl Identity {
         password: String,
         field: &'static str,
     ) -> Result<(), CommandError> {
-        let phc = work.load::<User>(user_id).await?.password_hash().map(str::to_string);
+        let user = work.load::<User>(user_id).await?;
+        if user.is_active() && !user.has_password() {
+            return Err(CommandError::refused(IdentityRefusal::NoPassword));
+        }
+        let phc = user.password_hash().map(str::to_string);
         match self.hasher.verify(password, phc).await {
             true => Ok(()),
             false => Err(CommandError::refused(IdentityRefusal::WrongPassword { field })),

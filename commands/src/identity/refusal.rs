@@ -10,6 +10,9 @@ pub enum IdentityRefusal {
     EmailTaken,
     #[error("is not your current password")]
     WrongPassword { field: &'static str },
+    /// Who came from another provider can set one by mail.
+    #[error("this account has no password: set one with the link that auth/forgot-password mails")]
+    NoPassword,
     #[error("there is no such organization")]
     NotAMember,
     #[error("there is no such session")]
@@ -27,7 +30,7 @@ impl Refusal for IdentityRefusal {
     fn kind(&self) -> RefusalKind {
         match self {
             Self::WrongCredentials => RefusalKind::Unauthorized,
-            Self::EmailTaken => RefusalKind::Conflict,
+            Self::EmailTaken | Self::NoPassword => RefusalKind::Conflict,
             Self::WrongPassword { .. } | Self::WrongSetupCode | Self::UnfitPassword(_) => {
                 RefusalKind::Invalid
             }
@@ -40,6 +43,7 @@ impl Refusal for IdentityRefusal {
             Self::WrongCredentials => "INVALID_CREDENTIALS",
             Self::EmailTaken => "EMAIL_TAKEN",
             Self::WrongPassword { .. } => "WRONG_PASSWORD",
+            Self::NoPassword => "NO_PASSWORD",
             Self::NotAMember => "ORGANIZATION_NOT_FOUND",
             Self::NoSuchSession => "SESSION_NOT_FOUND",
             Self::NoSuchAccount => "USER_NOT_FOUND",

@@ -94,18 +94,29 @@ impl Identity {
             email: command.email,
             profile: Profile::of(command.name),
             settings: UserSettings::default(),
-            password_hash,
+            password_hash: Some(password_hash),
         };
         work.execute::<User>(user_id, register).await?;
         self.ask_to_verify(work, user_id, VerificationOccasion::Registration).await?;
-        let settings = organization_settings(command.organization);
+        let signed_in = self.settle(work, user_id, organization_id, command.organization).await?;
+        remember_sealed(work, &signed_in);
+        Ok(signed_in)
+    }
+
+    /// What a new user has besides themselves: an organization, a session and, who comes first, an office.
+    pub(super) async fn settle(
+        &self,
+        work: &mut Work,
+        user_id: UserId,
+        organization_id: OrganizationId,
+        organization: Option<OrganizationName>,
+    ) -> Result<SignedIn, CommandError> {
+        let settings = organization_settings(organization);
         found_organization(work, user_id, organization_id, settings).await?;
         if self.options.first_account == FirstAccount::Operator {
             self.claim_first_account(work, user_id).await?;
         }
-        let signed_in = self.open_session(work, user_id, organization_id, 0).await?;
-        remember_sealed(work, &signed_in);
-        Ok(signed_in)
+        self.open_session(work, user_id, organization_id, 0).await
     }
 
     async fn claim_first_account(&self, work: &mut Work, user_id: UserId) -> Result<(), CommandError> {
@@ -160,7 +171,7 @@ impl Identity {
         Ok(signed_in)
     }
 
-    async fn open_session(
+    pub(super) async fn open_session(
         &self,
         work: &mut Work,
         user_id: UserId,

@@ -57,7 +57,7 @@ fn users() -> Vec<UserEvent> {
             email: email(),
             profile: profile(),
             settings: settings(),
-            password: secret("user-secret"),
+            password: Some(secret("user-secret")),
         },
         UserEvent::ProfileChanged { profile: profile() },
         UserEvent::SettingsChanged { settings: settings() },
@@ -82,6 +82,19 @@ fn users() -> Vec<UserEvent> {
             request_id: id(4),
             expires_at: at(),
         },
+        UserEvent::ExternalIdentityLinked {
+            external_identity_id: id(9),
+            provider: ProviderName::parse("google").expect("is a name"),
+            issuer: Issuer::parse("https://accounts.google.com").expect("is an issuer"),
+            account: Personal::new(
+                id::<UserId>(1),
+                ExternalAccount {
+                    subject: ExternalSubject::parse("110169484474386276334").expect("is one"),
+                    email: EmailAddress::parse("ada@example.org").ok(),
+                },
+            ),
+        },
+        UserEvent::ExternalIdentityUnlinked { external_identity_id: id(9) },
         UserEvent::OrganizationJoined { organization_id: id(2) },
         UserEvent::OrganizationLeft { organization_id: id(2) },
         UserEvent::ApiKeyAdded { api_key_id: id(5) },

@@ -3,11 +3,14 @@
 mod commands;
 mod errors;
 mod events;
+mod external;
+#[cfg(test)]
+mod external_tests;
 mod mailed;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::{Aggregate, event_sink::EventSink};
@@ -16,10 +19,13 @@ use serde::{Deserialize, Serialize};
 pub use commands::UserCommand;
 pub use errors::UserError;
 pub use events::{UserEvent, VerificationOccasion};
+pub use external::ExternalIdentity;
 use mailed::MailedToken;
 
 use super::{Profile, UserSettings};
-use crate::kernel::{ApiKeyId, EmailAddress, OrganizationId, Owner, Personal, Secret, SessionId, UserId};
+use crate::kernel::{
+    ApiKeyId, EmailAddress, ExternalIdentityId, OrganizationId, Owner, Personal, Secret, SessionId, UserId,
+};
 
 /// A user, as their events left them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -35,6 +41,8 @@ pub struct User {
     email_change: Option<EmailChange>,
     email_verification: Option<MailedToken>,
     password_reset: Option<MailedToken>,
+    /// Accounts at other providers that lead in.
+    pub external_identities: BTreeMap<ExternalIdentityId, ExternalIdentity>,
     session_epoch: u32,
     kept_session: Option<SessionId>,
     /// Every organization the user is a member of.
@@ -70,7 +78,7 @@ impl User {
     /// Between two links of one kind: nobody's mailbox is flooded through us.
     pub const LINKS_APART: TimeDelta = TimeDelta::minutes(1);
     /// Changes with the fields above: a snapshot of another shape is ignored.
-    pub const SNAPSHOT_FINGERPRINT: &'static str = "user-2";
+    pub const SNAPSHOT_FINGERPRINT: &'static str = "user-3";
 
     pub fn is_active(&self) -> bool {
         self.status == UserStatus::Active
@@ -128,7 +136,7 @@ impl User {
                 email: Personal::new(user_id, email),
                 profile: Personal::new(user_id, profile),
                 settings: Personal::new(user_id, settings),
-                password: Secret::new(Self::secrets(user_id), password_hash),
+                password: password_hash.map(|hash| Secret::new(Self::secrets(user_id), hash)),
             }));
         }
         self.active()?;
@@ -194,6 +202,13 @@ impl User {
                     kept_session: None,
                 }))
             }
+            UserCommand::AcceptEmail => Ok((!self.email_verified).then_some(UserEvent::EmailVerified)),
+            UserCommand::LinkExternalIdentity { external_identity_id, provider, issuer, account } => {
+                self.link(external_identity_id, provider, issuer, account)
+            }
+            UserCommand::UnlinkExternalIdentity { external_identity_id } => {
+                self.unlink(external_identity_id).map(Some)
+            }
             UserCommand::JoinOrganization { organization_id } => self.join(organization_id),
             UserCommand::LeaveOrganization { organization_id } => Ok(self
                 .organizations
@@ -253,7 +268,7 @@ impl Aggregate for User {
                 self.email = Some(email);
                 self.profile = Some(profile);
                 self.settings = Some(settings);
-                self.password = Some(password);
+                self.password = password;
             }
             UserEvent::ProfileChanged { profile } => self.profile = Some(profile),
             UserEvent::SettingsChanged { settings } => self.settings = Some(settings),
@@ -287,6 +302,13 @@ impl Aggregate for User {
             }
             UserEvent::PasswordResetRequested { token, expires_at, .. } => {
                 self.password_reset = Some(MailedToken::new(token, expires_at));
+            }
+            UserEvent::ExternalIdentityLinked { external_identity_id, provider, issuer, account } => {
+                let linked = ExternalIdentity { provider, issuer, account };
+                self.external_identities.insert(external_identity_id, linked);
+            }
+            UserEvent::ExternalIdentityUnlinked { external_identity_id } => {
+                self.external_identities.remove(&external_identity_id);
             }
             UserEvent::OrganizationJoined { organization_id } => {
                 self.organizations.insert(organization_id);

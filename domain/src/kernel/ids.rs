@@ -52,6 +52,8 @@ ids! {
     OrganizationId,
     /// An invitation of an address into an organization.
     InvitationId,
+    /// An account at another provider that is linked to a user.
+    ExternalIdentityId,
     /// A key for programs.
     ApiKeyId,
     /// A connected channel (an account on a platform).

@@ -110,6 +110,8 @@ fn apply(users: &mut Rows<UserRow>, event: &UnparsedEvent) -> Result<(), Project
         | UserEvent::SessionsRevoked { .. }
         | UserEvent::EmailVerificationRequested { .. }
         | UserEvent::PasswordResetRequested { .. }
+        | UserEvent::ExternalIdentityLinked { .. }
+        | UserEvent::ExternalIdentityUnlinked { .. }
         | UserEvent::OrganizationJoined { .. }
         | UserEvent::OrganizationLeft { .. }
         | UserEvent::ApiKeyAdded { .. }

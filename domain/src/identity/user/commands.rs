@@ -3,8 +3,8 @@ use uuid::Uuid;
 
 use super::VerificationOccasion;
 use crate::{
-    identity::{Profile, UserSettings},
-    kernel::{ApiKeyId, EmailAddress, OrganizationId, SessionId, UserId},
+    identity::{ExternalAccount, Issuer, Profile, ProviderName, UserSettings},
+    kernel::{ApiKeyId, EmailAddress, ExternalIdentityId, OrganizationId, SessionId, UserId},
 };
 
 /// What may be asked of a user. Hashes and digests come in ready made.
@@ -15,7 +15,8 @@ pub enum UserCommand {
         email: EmailAddress,
         profile: Profile,
         settings: UserSettings,
-        password_hash: String,
+        /// None for who comes from another provider.
+        password_hash: Option<String>,
     },
     ChangeProfile {
         profile: Profile,
@@ -52,6 +53,19 @@ pub enum UserCommand {
     VerifyEmail {
         token_digest: String,
         now: DateTime<Utc>,
+    },
+    /// A provider vouches for the account's address.
+    AcceptEmail,
+    /// One account of each issuer at most.
+    LinkExternalIdentity {
+        external_identity_id: ExternalIdentityId,
+        provider: ProviderName,
+        issuer: Issuer,
+        account: ExternalAccount,
+    },
+    /// Never the only way in.
+    UnlinkExternalIdentity {
+        external_identity_id: ExternalIdentityId,
     },
     /// A link with which a new password may be set; asked for again within a minute it does nothing.
     RequestPasswordReset {

@@ -19,6 +19,14 @@ pub enum UserError {
     AlreadyVerified,
     #[error("a link was mailed less than a minute ago, look for it or ask again in a minute")]
     VerificationJustSent,
+    #[error("another account of {issuer} is linked already, unlink it first")]
+    LinkedDifferently { issuer: String },
+    #[error("at most {max} accounts of other providers can be linked, unlink one first")]
+    TooManyExternalIdentities { max: usize },
+    #[error("no such account is linked")]
+    NoSuchExternalIdentity,
+    #[error("this is the only way into the account, set a password first (ask for a link to do so)")]
+    OnlyWayIn,
     #[error("a user can be in at most {max} organizations, leave one first")]
     TooManyOrganizations { max: usize },
     #[error("a user can have at most {max} api keys, revoke one first")]
@@ -30,7 +38,7 @@ pub enum UserError {
 impl Refusal for UserError {
     fn kind(&self) -> RefusalKind {
         match self {
-            Self::NotFound => RefusalKind::NotFound,
+            Self::NotFound | Self::NoSuchExternalIdentity => RefusalKind::NotFound,
             Self::NoSuchEmailChange
             | Self::NoSuchVerification
             | Self::NoSuchPasswordReset
@@ -38,6 +46,9 @@ impl Refusal for UserError {
             Self::AlreadyRegistered
             | Self::AlreadyVerified
             | Self::VerificationJustSent
+            | Self::LinkedDifferently { .. }
+            | Self::TooManyExternalIdentities { .. }
+            | Self::OnlyWayIn
             | Self::TooManyOrganizations { .. }
             | Self::TooManyApiKeys { .. }
             | Self::StillMember => RefusalKind::Conflict,
@@ -54,6 +65,10 @@ impl Refusal for UserError {
             Self::NoSuchPasswordReset => "PASSWORD_RESET_INVALID",
             Self::AlreadyVerified => "EMAIL_ALREADY_VERIFIED",
             Self::VerificationJustSent => "VERIFICATION_JUST_SENT",
+            Self::LinkedDifferently { .. } => "IDENTITY_LINKED_DIFFERENTLY",
+            Self::TooManyExternalIdentities { .. } => "TOO_MANY_IDENTITIES",
+            Self::NoSuchExternalIdentity => "IDENTITY_NOT_FOUND",
+            Self::OnlyWayIn => "ONLY_WAY_IN",
             Self::TooManyOrganizations { .. } => "TOO_MANY_ORGANIZATIONS",
             Self::TooManyApiKeys { .. } => "TOO_MANY_API_KEYS",
             Self::StillMember => "USER_STILL_MEMBER",

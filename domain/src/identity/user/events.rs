@@ -3,8 +3,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    identity::{Profile, UserSettings},
-    kernel::{ApiKeyId, EmailAddress, OrganizationId, Personal, Secret, SessionId, UserId, named_events},
+    identity::{ExternalAccount, Issuer, Profile, ProviderName, UserSettings},
+    kernel::{
+        ApiKeyId, EmailAddress, ExternalIdentityId, OrganizationId, Personal, Secret, SessionId, UserId,
+        named_events,
+    },
 };
 
 /// What happened to a user, each `identity.user.<tag>`.
@@ -17,8 +20,9 @@ pub enum UserEvent {
         email: Personal<EmailAddress>,
         profile: Personal<Profile>,
         settings: Personal<UserSettings>,
-        /// argon2id in PHC form.
-        password: Secret<String>,
+        /// argon2id in PHC form; left out for who comes from another provider and has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password: Option<Secret<String>>,
     },
     ProfileChanged {
         profile: Personal<Profile>,
@@ -56,7 +60,7 @@ pub enum UserEvent {
         occasion: VerificationOccasion,
         expires_at: DateTime<Utc>,
     },
-    /// The token that was mailed to the address came back.
+    /// The token that was mailed to the address came back, or a provider that verified it vouched for it.
     EmailVerified,
     /// A link goes to the account's address; one of before does not count any more.
     PasswordResetRequested {
@@ -65,6 +69,18 @@ pub enum UserEvent {
         /// From which the token is derived; new for every request.
         request_id: uuid::Uuid,
         expires_at: DateTime<Utc>,
+    },
+    /// The person may sign in at another provider from now on.
+    ExternalIdentityLinked {
+        external_identity_id: ExternalIdentityId,
+        /// What this installation calls the provider.
+        provider: ProviderName,
+        /// Within which the account is one and the same for ever.
+        issuer: Issuer,
+        account: Personal<ExternalAccount>,
+    },
+    ExternalIdentityUnlinked {
+        external_identity_id: ExternalIdentityId,
     },
     OrganizationJoined {
         organization_id: OrganizationId,
@@ -105,6 +121,8 @@ named_events! {
     EmailVerificationRequested => "identity.user.email_verification_requested",
     EmailVerified => "identity.user.email_verified",
     PasswordResetRequested => "identity.user.password_reset_requested",
+    ExternalIdentityLinked => "identity.user.external_identity_linked",
+    ExternalIdentityUnlinked => "identity.user.external_identity_unlinked",
     OrganizationJoined => "identity.user.organization_joined",
     OrganizationLeft => "identity.user.organization_left",
     ApiKeyAdded => "identity.user.api_key_added",

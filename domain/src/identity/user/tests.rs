@@ -23,7 +23,7 @@ fn registered() -> UserEvent {
         email: Personal::new(USER, address("ada@example.org")),
         profile: Personal::new(USER, Profile::of(PersonName::parse("Ada").expect("is a name"))),
         settings: Personal::new(USER, UserSettings::default()),
-        password: Secret::new(User::secrets(USER), "hash".to_string()),
+        password: Some(Secret::new(User::secrets(USER), "hash".to_string())),
     }
 }
 
@@ -53,7 +53,7 @@ fn an_id_registers_once() {
         email: address("ada@example.org"),
         profile: Profile::of(PersonName::parse("Ada").expect("is a name")),
         settings: UserSettings::default(),
-        password_hash: "hash".to_string(),
+        password_hash: Some("hash".to_string()),
     };
     given(vec![]).when(register.clone()).then_expect_events(vec![registered()]);
     given(vec![registered()]).when(register.clone()).then_expect_error(UserError::AlreadyRegistered);
