@@ -10,6 +10,7 @@
 //! | sign in and out, light and dark | `sign_in.rs`, `theme.rs` |
 //! | overview | `overview.rs`, its plots from `samples.rs` |
 //! | calendar, one post | `calendar.rs`, `posts.rs` |
+//! | what platforms count | `figures.rs`, its plots `day_plot.rs` |
 //! | events, one aggregate through time | `events.rs`, `streams.rs` |
 //! | checkpoints, proofs | `audit.rs`, `proof.rs` |
 //! | read models, timers, nodes | `projections.rs`, `parked.rs`, `timers.rs`, `nodes.rs` |
@@ -23,8 +24,10 @@ mod account;
 mod assets;
 mod audit;
 mod calendar;
+mod day_plot;
 mod events;
 mod failure;
+mod figures;
 mod frame;
 mod identities;
 mod invitation;
@@ -126,6 +129,7 @@ pub fn queries(routes: &mut Routes) {
     routes.page("/posts", Right("post", "read"), told, calendar::page);
     routes.page("/posts/{id}", Right("post", "read"), told, posts::page);
     routes.page("/notifications", Right("notification", "read"), told, notifications::page);
+    routes.page("/figures", Right("analytics", "read"), told, figures::page);
     routes.page("/people", Right("member", "read"), told, people::page);
     routes.page("/keys", Right("api-key", "read"), told, keys::page);
     routes.page("/account", Session, told, account::page);

@@ -5,6 +5,7 @@
 //! a `POST` by itself and is answered at once, so any node may serve it. `rmcp` speaks the protocol;
 //! the gate has looked at limit and credential before, and each tool asks for its own right.
 
+mod analytics;
 mod tools;
 
 use std::sync::Arc;

@@ -31,8 +31,9 @@ use annals_commands::{
     },
     process::ProcessManagers,
     publishing::{
-        Channels, ClosedOrganizations, CredentialsKeeper, DueDeliveries, FinishedPosts, MediaFiles,
-        MediaProcessing, ProcessMedia, PublishTimer, Publisher, RefreshTimer, Watchdog, WatchdogOptions,
+        Channels, ClosedOrganizations, CredentialsKeeper, DueDeliveries, FiguresKeeper, FiguresTimer,
+        FinishedPosts, MediaFiles, MediaProcessing, ProcessMedia, PublishTimer, Publisher, RefreshTimer,
+        Watchdog, WatchdogOptions,
     },
     restore::ForgottenAgain,
     timers::TimerWorkers,
@@ -336,6 +337,7 @@ impl Workers {
             .on_node(node)
             .with(Publisher)
             .with(CredentialsKeeper)
+            .with(FiguresKeeper)
             .with(ClosedOrganizations::new(Channels::new(bus.clone(), platforms.clone())))
             .with(InvitationExpiry)
             .with(media_files)
@@ -353,6 +355,7 @@ impl Workers {
             vec![
                 Arc::new(PublishTimer::new(bus.clone(), platforms.clone())),
                 Arc::new(RefreshTimer::new(bus.clone(), platforms.clone())),
+                Arc::new(FiguresTimer::new(bus.clone(), platforms.clone())),
                 Arc::new(ExpireInvitations::new(identity.clone())),
                 Arc::new(ProcessMedia::new(bus.clone(), files, workshop)),
                 Arc::new(mail_timer),

@@ -5,6 +5,7 @@
 //! channel. As with Postiz, what is done to one of a group is done to the group. A call has the same
 //! rights, limits and idempotency as one of `/api/v1`; only words and shapes differ.
 
+mod analytics;
 mod channels;
 mod failure;
 mod media;
@@ -43,12 +44,17 @@ pub fn queries(routes: &mut Routes) {
     routes.foreign_query("/public/v1/integration-settings/{id}", channel, tell, channels::settings);
     let notification = Access::Right("notification", "read");
     routes.foreign_query("/public/v1/notifications", notification, tell, notifications::list);
+    let figures = Access::Right("analytics", "read");
+    routes.foreign_query("/public/v1/analytics/{id}", figures, tell, analytics::of_channel);
+    routes.foreign_query("/public/v1/analytics/post/{id}", figures, tell, analytics::of_post);
     routes.foreign_query("/public/v1/posts", Access::Right("post", "read"), tell, posts::list);
 }
 
 #[derive(OpenApi)]
 #[openapi(
     paths(
+        analytics::of_channel,
+        analytics::of_post,
         channels::list,
         channels::groups,
         channels::is_connected,

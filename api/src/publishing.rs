@@ -3,6 +3,7 @@
 pub(crate) mod activity;
 pub(crate) mod channels;
 mod feeds;
+pub(crate) mod figures;
 pub(crate) mod history;
 pub(crate) mod input;
 pub(crate) mod media;
@@ -80,7 +81,7 @@ pub fn queries(routes: &mut Routes) {
     routes.query("/media", Access::Right("media", "read"), media::list);
     routes.query("/media/{id}", Access::Right("media", "read"), media::show);
 
-    routes.query("/analytics/overview", Access::Right("analytics", "read"), overview::overview);
+    figures(routes);
     routes.query("/activity", Access::Right("activity", "read"), activity::list);
 
     // Pages show dozens at once; who has no token in the address gets nothing.
@@ -89,6 +90,16 @@ pub fn queries(routes: &mut Routes) {
         .limit(LimitClass::None);
     routes.root_query("/feeds/{feed}", Access::Anonymous, feeds::feed);
     routes.root_query("/feeds/{feed}/items/{item}", Access::Anonymous, feeds::item);
+}
+
+/// What platforms count.
+fn figures(routes: &mut Routes) {
+    let read = Access::Right("analytics", "read");
+    routes.query("/posts/{id}/statistics", read, figures::statistics);
+    routes.query("/analytics/overview", read, overview::overview);
+    routes.query("/analytics/integration/{id}", read, figures::integration);
+    routes.query("/analytics/posts", read, figures::posts);
+    routes.query("/analytics/engagement", read, figures::engagement);
 }
 
 #[derive(OpenApi)]
@@ -128,6 +139,10 @@ pub fn queries(routes: &mut Routes) {
         tags::create,
         tags::list,
         overview::overview,
+        figures::statistics,
+        figures::integration,
+        figures::posts,
+        figures::engagement,
         activity::list,
         feeds::feed,
         feeds::item,

@@ -9,7 +9,7 @@ use annals_projections::{
         api_keys::ApiKeys, external_identities::ExternalIdentities, organizations::Organizations,
         sessions::Sessions, users::Users,
     },
-    publishing::{activity::Activity, channels::Channels, media::Media, posts::Posts, tags::Tags},
+    publishing::{Activity, Channels, Figures, Media, Posts, Tags},
 };
 
 macro_rules! read_models {
@@ -34,6 +34,7 @@ read_models![
     Media,
     Posts,
     Tags,
+    Figures,
     Activity,
     Notifications,
     Causation

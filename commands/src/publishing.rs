@@ -3,6 +3,7 @@
 pub mod authorizations;
 pub mod channels;
 mod closing;
+mod figures;
 pub mod media;
 mod outcome;
 pub mod posts;
@@ -17,6 +18,7 @@ pub mod watchdog;
 
 pub use channels::Channels;
 pub use closing::ClosedOrganizations;
+pub use figures::{FiguresKeeper, FiguresTimer};
 pub use media::{FinishedPosts, Media, MediaFiles, MediaLimits, MediaProcessing, ProcessMedia};
 pub use posts::{Member, Posts};
 pub use publish::PublishTimer;

@@ -24,6 +24,7 @@ use crate::{
 pub async fn begin_again(connection: &mut PgConnection, position: u64) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM process.timers").execute(&mut *connection).await?;
     sqlx::query("DELETE FROM process.watched").execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM process.figures").execute(&mut *connection).await?;
     sqlx::query("DELETE FROM process.checkpoints").execute(&mut *connection).await?;
     sqlx::query("INSERT INTO process.restored (position) VALUES ($1)")
         .bind(position.cast_signed())

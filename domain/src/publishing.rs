@@ -1,5 +1,6 @@
 //! Channels, posts and the media they show.
 
+pub mod figures;
 pub mod integration;
 pub mod media;
 pub mod post;
@@ -10,6 +11,10 @@ mod invalid;
 #[cfg(test)]
 mod samples;
 
+pub use figures::{
+    ChannelFigures, ChannelFiguresCommand, ChannelFiguresEvent, FiguresError, PostFigures,
+    PostFiguresCommand, PostFiguresEvent,
+};
 pub use integration::{
     Integration, IntegrationCommand, IntegrationError, IntegrationEvent, IntegrationStatus,
 };

@@ -13,7 +13,7 @@ use crate::{
     engagement::{Inbox, Mailing, Notification},
     identity::{ApiKey, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
-    publishing::{Integration, MediaAsset, MediaLibrary, Post, Series, TagBook},
+    publishing::{ChannelFigures, Integration, MediaAsset, MediaLibrary, Post, PostFigures, Series, TagBook},
 };
 
 /// One version of one event.
@@ -51,6 +51,8 @@ pub fn event_schemas() -> Vec<EventSchema> {
         of::<MediaAsset>("1"),
         of::<MediaLibrary>("1"),
         of::<Post>("1"),
+        of::<PostFigures>("1"),
+        of::<ChannelFigures>("1"),
         of::<Series>("1"),
         of::<TagBook>("1"),
         of::<Operatorship>("1"),

@@ -4,6 +4,7 @@
 //! writes the same record to the same place.
 
 mod facets;
+mod figures;
 mod identity;
 mod publish;
 mod record;
@@ -12,13 +13,14 @@ mod text;
 mod tid;
 mod xrpc;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use annals_commands::ports::social::{
-    ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, CredentialField,
-    FailureClass, IdempotencyKind, Lookup, Metric, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits,
+    ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, CredentialField, Figure,
+    IdempotencyKind, Lookup, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, PostReading,
     ProviderError, PublishHandle, Published, RemoteMedia, SocialProvider,
 };
+use annals_domain::publishing::figures::AccountCounts;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
@@ -142,15 +144,21 @@ impl SocialProvider for Bluesky {
         Ok(RemoteMedia(uploaded.blob))
     }
 
-    async fn analytics(
+    fn figures(&self) -> &'static [Figure] {
+        figures::GIVEN
+    }
+
+    async fn post_figures(
         &self,
-        _channel: &ChannelAccess,
-        _from: chrono::NaiveDate,
-        _to: chrono::NaiveDate,
-    ) -> Result<Vec<Metric>, ProviderError> {
-        Err(ProviderError::new(
-            FailureClass::Unsupported,
-            "a personal data server keeps no figures about likes and views",
-        ))
+        channel: &ChannelAccess,
+        remote_ids: &[String],
+    ) -> Result<HashMap<String, PostReading>, ProviderError> {
+        let session = Session::from_credentials(&channel.credentials)?;
+        figures::of_posts(&self.xrpc, &session, remote_ids, Deadline::within(CALL_TIME)).await
+    }
+
+    async fn account_figures(&self, channel: &ChannelAccess) -> Result<AccountCounts, ProviderError> {
+        let session = Session::from_credentials(&channel.credentials)?;
+        figures::of_account(&self.xrpc, &session, Deadline::within(CALL_TIME)).await
     }
 }

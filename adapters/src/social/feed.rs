@@ -1,9 +1,9 @@
 //! The platform `feed`: built in, no account. Its posts are served by Annals itself as Atom and JSON Feed.
 
 use annals_commands::ports::social::{
-    ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, FailureClass,
-    IdempotencyKind, Lookup, Metric, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, ProviderError,
-    PublishHandle, Published, SocialProvider,
+    ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, IdempotencyKind, Lookup,
+    OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, ProviderError, PublishHandle, Published,
+    SocialProvider,
 };
 use annals_domain::kernel::IntegrationId;
 use async_trait::async_trait;
@@ -121,15 +121,6 @@ impl SocialProvider for Feed {
         _post: &OutgoingPost,
     ) -> Result<Lookup, ProviderError> {
         Ok(Lookup::NotFound)
-    }
-
-    async fn analytics(
-        &self,
-        _channel: &ChannelAccess,
-        _from: chrono::NaiveDate,
-        _to: chrono::NaiveDate,
-    ) -> Result<Vec<Metric>, ProviderError> {
-        Err(ProviderError::new(FailureClass::Unsupported, "a feed does not count its readers"))
     }
 }
 

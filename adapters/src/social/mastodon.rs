@@ -5,18 +5,20 @@
 //! a later attempt looks for the post first.
 
 mod connect;
+mod figures;
 mod media;
 mod publish;
 mod text;
 mod token;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use annals_commands::ports::social::{
-    ChannelAccess, ConnectMethod, ContentProblem, CredentialField, IdempotencyKind, Lookup, OAuth2Platform,
-    OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, ProviderError, PublishHandle, Published,
-    SocialProvider,
+    ChannelAccess, ConnectMethod, ContentProblem, CredentialField, Figure, IdempotencyKind, Lookup,
+    OAuth2Platform, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, PostReading, ProviderError,
+    PublishHandle, Published, SocialProvider,
 };
+use annals_domain::publishing::figures::AccountCounts;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -112,5 +114,25 @@ impl SocialProvider for Mastodon {
         let credentials = Credentials::read(&channel.credentials)?;
         credentials.check_fresh()?;
         publish::find(&self.rest, &credentials, post, Deadline::within(CALL_TIME)).await
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        figures::GIVEN
+    }
+
+    async fn post_figures(
+        &self,
+        channel: &ChannelAccess,
+        remote_ids: &[String],
+    ) -> Result<HashMap<String, PostReading>, ProviderError> {
+        let credentials = Credentials::read(&channel.credentials)?;
+        credentials.check_fresh()?;
+        figures::of_posts(&self.rest, &credentials, remote_ids, Deadline::within(CALL_TIME)).await
+    }
+
+    async fn account_figures(&self, channel: &ChannelAccess) -> Result<AccountCounts, ProviderError> {
+        let credentials = Credentials::read(&channel.credentials)?;
+        credentials.check_fresh()?;
+        figures::of_account(&self.rest, &credentials, Deadline::within(CALL_TIME)).await
     }
 }

@@ -4,6 +4,7 @@
 
 mod connecting;
 mod faults;
+mod figures;
 mod pds;
 #[path = "../proxy/mod.rs"]
 mod proxy;

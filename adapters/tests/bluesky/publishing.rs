@@ -155,7 +155,4 @@ async fn a_picture_is_uploaded() {
     let media = bluesky().upload_media(&channel, "image/gif", gif.to_vec()).await.unwrap();
     assert_eq!(media.0["mimeType"], "image/gif");
     assert_eq!(media.0["size"], gif.len());
-    let date = chrono::NaiveDate::default();
-    let error = bluesky().analytics(&channel, date, date).await.unwrap_err();
-    assert_eq!(error.class, FailureClass::Unsupported);
 }

@@ -4,6 +4,7 @@
 
 mod connecting;
 mod faults;
+mod figures;
 #[path = "../proxy/mod.rs"]
 mod proxy;
 mod publishing;

@@ -39,9 +39,10 @@ const fn place(path: &'static str, name: &'static str, right: (&'static str, &'s
     Place { path, name, right }
 }
 
-const PLACES: [Place; 9] = [
+const PLACES: [Place; 10] = [
     place(PREFIX, "Overview", ("activity", "read")),
     place("/console/posts", "Calendar", ("post", "read")),
+    place("/console/figures", "Figures", ("analytics", "read")),
     place("/console/events", "Events", ("history", "read")),
     place("/console/audit", "Audit", ("audit", "read")),
     place("/console/people", "People", ("member", "read")),

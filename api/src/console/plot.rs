@@ -138,12 +138,12 @@ pub(super) fn bins<T: Copy>(
 }
 
 /// A tenth of a pixel is fine enough, and short.
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
 /// The next of 1, 2, 5, 10, 20, …: steps that people count in. At least 1: what is plotted are whole things.
-fn nice_step(wanted: f64) -> f64 {
+pub(super) fn nice_step(wanted: f64) -> f64 {
     let power = 10f64.powf(wanted.max(1.0).log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|step| step * power).find(|step| *step >= wanted);
     step.unwrap_or(10.0 * power).max(1.0)

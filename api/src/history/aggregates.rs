@@ -6,7 +6,7 @@ use annals_domain::{
     engagement::{Inbox, Mailing, Notification},
     identity::{ApiKey, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
-    publishing::{Integration, MediaAsset, MediaLibrary, Post, Series, TagBook},
+    publishing::{ChannelFigures, Integration, MediaAsset, MediaLibrary, Post, PostFigures, Series, TagBook},
 };
 use annals_eventstore::{EventStore, LoadError, Opening, RecordedEvent, StreamId};
 use cqrs_es::Aggregate;
@@ -67,6 +67,8 @@ aggregates![
     MediaAsset,
     MediaLibrary,
     Post,
+    PostFigures,
+    ChannelFigures,
     Series,
     TagBook,
     Mailing,

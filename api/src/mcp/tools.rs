@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::analytics::{self, AnalyticsInput};
 use crate::{
     http::{ApiError, Caller, Page},
     publishing::{
@@ -180,6 +181,15 @@ impl Tools {
         Parameters(query): Parameters<PostsQuery>,
     ) -> Result<CallToolResult, ErrorData> {
         told(self.list(query).await)
+    }
+
+    /// What platforms count of the organization's channels and posts, by day, and what was published.
+    #[tool(annotations(title = "Figures", read_only_hint = true, open_world_hint = false))]
+    async fn analytics(
+        &self,
+        Parameters(input): Parameters<AnalyticsInput>,
+    ) -> Result<CallToolResult, ErrorData> {
+        told(analytics::report(&self.state, &self.caller, input).await)
     }
 
     /// One post, with where it stands on each channel.

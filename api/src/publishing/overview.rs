@@ -1,9 +1,12 @@
-//! `GET /analytics/overview`.
+//! `GET /analytics/overview`: the calendar's figures and those of platforms.
 
 use std::collections::BTreeMap;
 
 use actix_web::web;
-use annals_domain::{kernel::IntegrationId, publishing::PostStatus};
+use annals_domain::{
+    kernel::{IntegrationId, TimeZone},
+    publishing::PostStatus,
+};
 use annals_projections::publishing::{
     Channels, Posts, channels,
     overview::{self, Period},
@@ -13,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::times::{self, End};
+use super::{
+    figures::{Granularity, OverviewFigures, Span, of_organization},
+    times::{self, End},
+};
 use crate::{
     http::{Answer, ApiError, ApiResult, Caller, Query, answer::Success},
     state::AppState,
@@ -23,21 +29,21 @@ use crate::{
 const DAYS: i64 = 30;
 const DAYS_MAX: i64 = 366;
 
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
-pub(super) struct OverviewQuery {
+pub(crate) struct OverviewQuery {
     /// A day or a time; 30 days ago if it is left out.
-    start_date: Option<String>,
+    pub start_date: Option<String>,
     /// A day (which is within) or a time; 30 days ahead if it is left out. At most 366 days after `startDate`.
-    end_date: Option<String>,
+    pub end_date: Option<String>,
     /// Whose days are meant; the user's own if it is left out.
-    timezone: Option<String>,
+    pub timezone: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct OverviewView {
+pub(crate) struct OverviewView {
     pub start_date: DateTime<Utc>,
     pub end_date: DateTime<Utc>,
     pub timezone: String,
@@ -47,23 +53,25 @@ pub(super) struct OverviewView {
     pub by_day: Vec<DayView>,
     /// Deliveries by status, per channel within the dates.
     pub by_channel: Vec<ChannelCounts>,
+    /// What platforms count, on the days of the dates up to today.
+    pub figures: OverviewFigures,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct DayView {
+pub(crate) struct DayView {
     pub date: NaiveDate,
     pub counts: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ChannelCounts {
+pub(crate) struct ChannelCounts {
     pub id: Uuid,
     pub platform: Option<String>,
     pub name: Option<String>,
     pub counts: BTreeMap<String, u64>,
 }
 
-/// How many posts stand where: by status, by day and by channel.
+/// How many posts stand where, by status, by day and by channel; and what platforms count of them.
 #[utoipa::path(
     get, path = "/analytics/overview", tag = "analytics", params(OverviewQuery),
     responses((status = 200, description = "The figures", body = Success<OverviewView>)),
@@ -73,7 +81,16 @@ pub(super) async fn overview(
     caller: Caller,
     Query(query): Query<OverviewQuery>,
 ) -> ApiResult {
-    let zone = times::zone(&state, caller.user_id, query.timezone.as_deref()).await?;
+    Answer::ok(of(&state, &caller, &query).await?).respond()
+}
+
+/// The figures of the caller's organization.
+pub(crate) async fn of(
+    state: &AppState,
+    caller: &Caller,
+    query: &OverviewQuery,
+) -> Result<OverviewView, ApiError> {
+    let zone = times::zone(state, caller.user_id, query.timezone.as_deref()).await?;
     let moment = |field, text: Option<&String>, end| {
         times::moment(field, text.map(String::as_str), &zone, end)
             .map_err(|error| ApiError::validation(vec![error]))
@@ -89,16 +106,25 @@ pub(super) async fn overview(
     if to - from > TimeDelta::days(DAYS_MAX + 1) {
         return Err(ApiError::field("endDate", format!("must be at most {DAYS_MAX} days after startDate")));
     }
-    state.reader_for::<Channels>(&caller).await?;
-    let reader = state.reader_for::<Posts>(&caller).await?;
+    state.reader_for::<Channels>(caller).await?;
+    let reader = state.reader_for::<Posts>(caller).await?;
     let organization = caller.organization_id;
+    let figures = of_organization(state, caller, &until_today(from, to, &zone, now)).await?;
     let period = Period { from, to, zone };
     let counted = overview::get(reader.pool(), organization, &period).await?;
     let ids: Vec<IntegrationId> =
         counted.channels.iter().map(|count| IntegrationId::new(count.channel_id)).collect();
     let names = channels::named(reader.pool(), organization, &ids).await?;
     let period = (period.from, period.to, period.zone.as_str().to_string());
-    Answer::ok(view(counted, &names, period)).respond()
+    Ok(view(counted, &names, period, figures))
+}
+
+/// The days of the dates, as far as they have begun.
+fn until_today(from: DateTime<Utc>, to: DateTime<Utc>, zone: &TimeZone, now: DateTime<Utc>) -> Span {
+    let day = |at: DateTime<Utc>| at.with_timezone(&zone.tz()).date_naive();
+    let first = day(from);
+    let last = day((to - TimeDelta::microseconds(1)).min(now)).max(first);
+    Span { first, last, zone: zone.clone(), granularity: Granularity::Day }
 }
 
 /// How many of the caller's organization's posts are in each status, archived ones left out.
@@ -119,6 +145,7 @@ fn view(
     counted: overview::Overview,
     names: &BTreeMap<IntegrationId, channels::Channel>,
     (start_date, end_date, timezone): (DateTime<Utc>, DateTime<Utc>, String),
+    figures: OverviewFigures,
 ) -> OverviewView {
     let mut posts: BTreeMap<String, u64> =
         PostStatus::ALL.into_iter().map(|status| (status.as_str().to_string(), 0)).collect();
@@ -149,5 +176,6 @@ fn view(
                 }
             })
             .collect(),
+        figures,
     }
 }

@@ -32,7 +32,9 @@ async fn holding(pool: &PgPool, texts: &[&str]) -> Vec<String> {
 /// The rows of identity's read models, as text, without what differs by design.
 async fn rows(pool: &PgPool) -> Vec<(String, Vec<String>)> {
     let mut all = Vec::new();
-    for table in ["users", "sessions", "organizations", "members", "invitations", "api_keys", "external_identities"] {
+    for table in
+        ["users", "sessions", "organizations", "members", "invitations", "api_keys", "external_identities"]
+    {
         let query = format!("select t::text from read.{table}_v1 t order by 1");
         all.push((table.to_string(), sqlx::query_scalar(&query).fetch_all(pool).await.unwrap()));
     }
@@ -66,8 +68,16 @@ async fn a_deleted_person_is_gone_and_live_read_models_equal_rebuilt_ones() {
         std::fs::read_dir(&mail).is_ok_and(|files| files.count() == 3)
     })
     .await;
-    let texts =
-        ["ada.lovelace", "Augusta", "Difference Inc", "7777777", "Enchantress", "Adas laptop", "countess", "subject-4711"];
+    let texts = [
+        "ada.lovelace",
+        "Augusta",
+        "Difference Inc",
+        "7777777",
+        "Enchantress",
+        "Adas laptop",
+        "countess",
+        "subject-4711",
+    ];
     assert!(!holding(pool, &texts).await.is_empty(), "the search finds what is there");
     let snapshots: i64 = sqlx::query_scalar("select count(*) from snapshots").fetch_one(pool).await.unwrap();
     assert!(snapshots > 0);

@@ -30,21 +30,22 @@ use annals_commands::{
     ports::{
         clock::ManualClock,
         sign_in::{
-            ProviderInfo, SignInFailure, SignInGrant, SignInProvider, SignInProviders, SignInRequest, VouchedFor,
+            ProviderInfo, SignInFailure, SignInGrant, SignInProvider, SignInProviders, SignInRequest,
+            VouchedFor,
         },
         social::Platforms,
     },
     process::ProcessManagers,
     timers::{TimerHandler, TimerWorkers},
 };
+use annals_domain::{
+    identity::{ExternalSubject, Issuer, ProviderName},
+    kernel::EmailAddress,
+};
 use annals_eventstore::{
     EventStore, SnapshotPolicy, StoreOptions,
     notary::{Notary, NotaryKey},
     testing::{self, TestDatabase},
-};
-use annals_domain::{
-    identity::{ExternalSubject, Issuer, ProviderName},
-    kernel::EmailAddress,
 };
 use async_trait::async_trait;
 use chrono::Utc;
@@ -175,7 +176,10 @@ impl House {
         let uploads = self.data.path().join("uploads");
         let media = MediaDesk::open(bus.clone(), files, &uploads, client, DeskLimits::default()).unwrap();
         let state = AppState {
-            sign_in: ExternalSignIn::new(identity.clone(), SignInProviders::new(vec![Arc::new(Vouching::new())])),
+            sign_in: ExternalSignIn::new(
+                identity.clone(),
+                SignInProviders::new(vec![Arc::new(Vouching::new())]),
+            ),
             media,
             bus,
             identity,

@@ -1,16 +1,21 @@
 //! A social platform: what Annals asks of each, whatever its API looks like.
 
+mod figures;
 mod oauth2;
 mod outgoing;
 
 use std::{collections::HashMap, sync::Arc};
 
-use annals_domain::kernel::{IntegrationId, PostId};
+use annals_domain::{
+    kernel::{IntegrationId, PostId},
+    publishing::figures::AccountCounts,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use figures::{Figure, PostReading};
 pub use oauth2::{AuthorizationGrant, AuthorizationRequest, OAuth2Platform};
 pub use outgoing::{Attachment, AttachmentSource, OutgoingPart, OutgoingPost};
 
@@ -148,19 +153,6 @@ pub struct ContentProblem {
     pub message: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Metric {
-    pub label: String,
-    pub data: Vec<MetricPoint>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MetricPoint {
-    pub date: chrono::NaiveDate,
-    pub total: i64,
-}
-
 /// An uploaded file as the platform names it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemoteMedia(pub Value);
@@ -216,6 +208,9 @@ impl ProviderError {
         self
     }
 }
+
+/// Posts whose figures are asked for at once.
+pub const FIGURES_POSTS_MAX: usize = 40;
 
 /// One social platform. Calls end within 20 seconds: the worker's lease is longer.
 #[async_trait]
@@ -281,14 +276,24 @@ pub trait SocialProvider: Send + Sync {
         Err(ProviderError::new(FailureClass::Unsupported, "this platform takes no files from here"))
     }
 
-    /// The account's figures by day, both ends included.
-    async fn analytics(
+    /// Which figures this platform gives, where it gives them. None: it is never asked.
+    fn figures(&self) -> &'static [Figure] {
+        &[]
+    }
+
+    /// What the platform counts of posts, by [`Published::remote_id`]; at most [`FIGURES_POSTS_MAX`] at once. A post that
+    /// the answer leaves out is asked for again another time.
+    async fn post_figures(
         &self,
         _channel: &ChannelAccess,
-        _from: chrono::NaiveDate,
-        _to: chrono::NaiveDate,
-    ) -> Result<Vec<Metric>, ProviderError> {
-        Err(ProviderError::new(FailureClass::Unsupported, "this platform gives no figures"))
+        _remote_ids: &[String],
+    ) -> Result<HashMap<String, PostReading>, ProviderError> {
+        Err(ProviderError::new(FailureClass::Unsupported, "this platform gives no figures of posts"))
+    }
+
+    /// What the platform counts of the account.
+    async fn account_figures(&self, _channel: &ChannelAccess) -> Result<AccountCounts, ProviderError> {
+        Err(ProviderError::new(FailureClass::Unsupported, "this platform gives no figures of accounts"))
     }
 }
 

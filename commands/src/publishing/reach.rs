@@ -156,7 +156,7 @@ impl Reach {
     }
 
     /// A call; if the platform asks for fresh credentials, it did not act: once more with those.
-    async fn call<'e, T, F>(
+    pub(super) async fn call<'e, T, F>(
         &self,
         context: &Context,
         mut reached: Reached,

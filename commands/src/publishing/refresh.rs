@@ -177,7 +177,7 @@ impl Reach {
         }
     }
 
-    async fn lose_access(
+    pub(super) async fn lose_access(
         &self,
         context: &Context,
         id: IntegrationId,

@@ -16,8 +16,8 @@ use annals_commands::{
         clock::ManualClock,
         social::{
             ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, FailureClass,
-            IdempotencyKind, Lookup, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, Platforms,
-            ProviderError, PublishHandle, Published, SocialProvider,
+            Figure, IdempotencyKind, Lookup, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits,
+            Platforms, PostReading, ProviderError, PublishHandle, Published, SocialProvider,
         },
     },
     publishing::{
@@ -31,6 +31,7 @@ use annals_domain::{
     kernel::{IntegrationId, OrganizationId, PostId, TimeZone, UserId},
     publishing::{
         Post,
+        figures::AccountCounts,
         post::{DeliveryState, Draft, Due, Plan, Schedule},
     },
 };
@@ -73,6 +74,27 @@ pub(crate) struct Platform {
     pub(crate) ends: Mutex<HashMap<u64, DateTime<Utc>>>,
     /// Whether it can be asked what stands there.
     pub(crate) searchable: bool,
+    /// What it counts; nothing, unless a test says so.
+    pub(crate) counting: Mutex<Counting>,
+}
+
+/// What a platform counts, and what it answers instead.
+#[derive(Default)]
+pub(crate) struct Counting {
+    pub(crate) given: &'static [Figure],
+    pub(crate) account: AccountCounts,
+    /// By remote id; others are left out of the answer.
+    pub(crate) posts: HashMap<String, PostReading>,
+    /// What the next questions fail with, and when it asks to come back.
+    pub(crate) failures: VecDeque<(FailureClass, Option<Duration>)>,
+    /// What questions about posts fail with.
+    pub(crate) posts_fail: Option<FailureClass>,
+    /// Whether the answer never comes.
+    pub(crate) hangs: bool,
+    /// Questions about the account.
+    pub(crate) accounts_asked: usize,
+    /// Questions about posts, by how many at once.
+    pub(crate) posts_asked: Vec<usize>,
 }
 
 impl Platform {
@@ -96,11 +118,33 @@ impl Platform {
             refreshes: Mutex::default(),
             ends: Mutex::default(),
             searchable: idempotency != IdempotencyKind::None,
+            counting: Mutex::default(),
         })
     }
 
     pub(crate) fn next(&self, script: impl IntoIterator<Item = Next>) {
         self.script.lock().extend(script);
+    }
+
+    /// A question about figures: fails, hangs or goes on as it was told.
+    async fn asked(
+        &self,
+        channel: &ChannelAccess,
+        note: impl FnOnce(&mut Counting),
+    ) -> Result<(), ProviderError> {
+        if channel.credentials != json!({"token": *self.token.lock()}) {
+            return Err(ProviderError::new(FailureClass::RefreshToken, "the token has expired"));
+        }
+        let (failure, hangs) = {
+            let mut counting = self.counting.lock();
+            note(&mut counting);
+            (counting.failures.pop_front(), counting.hangs)
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        let Some((class, retry_after)) = failure else { return Ok(()) };
+        Err(ProviderError { retry_after, ..ProviderError::new(class, format!("as told: {class:?}")) })
     }
 
     /// Posts that stand there, doubled ones counted as often as they stand.
@@ -195,6 +239,29 @@ impl SocialProvider for Platform {
             }
             Next::Hang => std::future::pending().await,
         }
+    }
+
+    fn figures(&self) -> &'static [Figure] {
+        self.counting.lock().given
+    }
+
+    async fn account_figures(&self, channel: &ChannelAccess) -> Result<AccountCounts, ProviderError> {
+        self.asked(channel, |counting| counting.accounts_asked += 1).await?;
+        Ok(self.counting.lock().account)
+    }
+
+    async fn post_figures(
+        &self,
+        channel: &ChannelAccess,
+        remote_ids: &[String],
+    ) -> Result<HashMap<String, PostReading>, ProviderError> {
+        self.asked(channel, |counting| counting.posts_asked.push(remote_ids.len())).await?;
+        let counting = self.counting.lock();
+        if let Some(class) = counting.posts_fail {
+            return Err(ProviderError::new(class, format!("as told: {class:?}")));
+        }
+        let known = remote_ids.iter().filter_map(|id| Some((id.clone(), *counting.posts.get(id)?)));
+        Ok(known.collect())
     }
 
     async fn find(

@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Integration, IntegrationEvent, MediaAsset, MediaAssetEvent, MediaLibrary, MediaLibraryEvent, Post,
-    PostEvent, Series, SeriesEvent, TagBook, TagBookEvent,
+    ChannelFigures, ChannelFiguresEvent, Integration, IntegrationEvent, MediaAsset, MediaAssetEvent,
+    MediaLibrary, MediaLibraryEvent, Post, PostEvent, PostFigures, PostFiguresEvent, Series, SeriesEvent,
+    TagBook, TagBookEvent,
+    figures::{AccountCounts, Missing, MissingClass, PostCounts},
     integration::{Account, Label},
     media::{FileName, MediaOrigin, MediaType, StoredFile, Variant},
     post::{
@@ -270,6 +272,36 @@ fn tags() -> Vec<TagBookEvent> {
     }]
 }
 
+fn post_figures() -> Vec<PostFiguresEvent> {
+    let (organization_id, post_id, channel_id) = (id(2), id(8), id(1));
+    let at: DateTime<Utc> = "2026-05-01T09:15:00Z".parse().unwrap();
+    let counts = PostCounts {
+        impressions: Some(1_200),
+        likes: Some(12),
+        comments: Some(3),
+        shares: Some(0),
+        clicks: None,
+    };
+    let published_at = at - TimeDelta::minutes(15);
+    vec![
+        PostFiguresEvent::Observed { organization_id, post_id, channel_id, published_at, counts, at },
+        PostFiguresEvent::Lost { organization_id, post_id, channel_id, at },
+    ]
+}
+
+fn channel_figures() -> Vec<ChannelFiguresEvent> {
+    let account = AccountCounts { followers: Some(1_200), following: Some(80), posts: None };
+    let missing =
+        Missing { class: MissingClass::Unavailable, reason: "the server can't be reached".to_string() };
+    vec![ChannelFiguresEvent::Looked {
+        organization_id: id(2),
+        channel_id: id(1),
+        account: Some(account),
+        missing: Some(missing),
+        at: "2026-05-01T09:15:00Z".parse().unwrap(),
+    }]
+}
+
 /// The newest version of every event, as the file's name and its JSON.
 fn newest<A: Aggregate>(events: Vec<A::Event>, types: &[&str]) -> Vec<(String, Value)> {
     let sampled: BTreeSet<String> = events.iter().map(DomainEvent::event_type).collect();
@@ -292,6 +324,8 @@ fn the_newest_version_of_every_event_is_as_committed() {
         newest::<MediaAsset>(media(), MediaAssetEvent::TYPES),
         newest::<MediaLibrary>(libraries(), MediaLibraryEvent::TYPES),
         newest::<Post>(posts(), &PostEvent::TYPES),
+        newest::<PostFigures>(post_figures(), PostFiguresEvent::TYPES),
+        newest::<ChannelFigures>(channel_figures(), ChannelFiguresEvent::TYPES),
         newest::<Series>(series(), &SeriesEvent::TYPES),
         newest::<TagBook>(tags(), &TagBookEvent::TYPES),
         rich_posts(),
@@ -320,6 +354,8 @@ fn every_committed_sample_decodes_and_encodes_to_the_same() {
             Some("media_asset") => reencoded::<MediaAssetEvent>(&json),
             Some("media_library") => reencoded::<MediaLibraryEvent>(&json),
             Some("post") => reencoded::<PostEvent>(&json),
+            Some("post_figures") => reencoded::<PostFiguresEvent>(&json),
+            Some("channel_figures") => reencoded::<ChannelFiguresEvent>(&json),
             Some("series") => reencoded::<SeriesEvent>(&json),
             Some("tags") => reencoded::<TagBookEvent>(&json),
             _ => panic!("{name} belongs to no aggregate"),

@@ -1,7 +1,8 @@
 //! The activity timeline of an organization: who did what, when, through which door.
 //!
 //! Of all contexts. It keeps ids, never names or other personal data: names are joined when it is
-//! read, so what is forgotten is gone from here too.
+//! read, so what is forgotten is gone from here too. What platforms count changes all day and is nobody's doing: it
+//! is left out.
 
 use annals_domain::kernel::OrganizationId;
 use annals_eventstore::{Actor, Filter, MetadataNeeds, Source, UnparsedEvent};
@@ -22,7 +23,7 @@ pub struct Activity;
 #[async_trait]
 impl Projection for Activity {
     const NAME: &'static str = "activity";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const TABLES: &'static [&'static str] = &["activity"];
     const CREATE: &'static str = "
         CREATE TABLE activity (
@@ -98,6 +99,9 @@ struct Line {
 /// Nothing for what belongs to no organization, such as a change of one's own password. What happens to an
 /// organization is its own, whatever organization the one who did it was acting for.
 fn line(event: &UnparsedEvent) -> Result<Option<Line>, ProjectionError> {
+    if event.stream.aggregate_type.ends_with("_figures") {
+        return Ok(None);
+    }
     let metadata = metadata(event)?;
     let own = (event.stream.aggregate_type == "identity.organization")
         .then(|| event.stream.aggregate_id.parse().ok())
@@ -206,7 +210,7 @@ pub async fn list(
 ) -> Result<(Vec<Entry>, Option<Cursor>), sqlx::Error> {
     let mut query = QueryBuilder::new(
         "SELECT position, part, event_id, type, subject_type, subject_id, actor_type, actor_id, source,
-             details, at FROM read.activity_v2 WHERE organization_id = ",
+             details, at FROM read.activity_v3 WHERE organization_id = ",
     );
     query.push_bind(organization.uuid());
     if let Some(event_type) = &filter.event_type {

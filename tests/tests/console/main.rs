@@ -17,6 +17,8 @@ fn places() -> Value {
         {"path": "/console", "name": "overview", "heading": "Overview"},
         {"path": "/console/posts", "name": "calendar-week"},
         {"path": "/console/posts?view=month", "name": "calendar-month"},
+        {"path": "/console/figures", "name": "figures", "heading": "Figures"},
+        {"path": "/console/figures?days=7", "name": "figures-week", "heading": "Figures"},
         {"path": "/console/events", "name": "events", "heading": "Events"},
         {"path": "/console/events/9", "name": "event", "heading": "Event 9"},
         {"path": "/console/audit", "name": "audit", "heading": "Audit"},

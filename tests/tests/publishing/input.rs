@@ -119,6 +119,18 @@ async fn channels_tags_and_queries_that_are_not_right_are_refused_by_field() {
         ("activity?from=never", "from"),
         ("analytics/overview?startDate=2026-05-02&endDate=2026-05-01", "endDate"),
         ("analytics/overview?startDate=2020-01-01&endDate=2026-05-01", "endDate"),
+        ("analytics/engagement?startDate=soon", "startDate"),
+        ("analytics/engagement?startDate=2026-05-02&endDate=2026-05-01", "endDate"),
+        ("analytics/engagement?startDate=2025-05-01&endDate=2026-05-02", "endDate"),
+        ("analytics/engagement?granularity=hour", "granularity"),
+        ("analytics/engagement?timezone=Mars", "timezone"),
+        ("analytics/engagement?integration=x", "integration"),
+        ("analytics/engagement?nonsense=1", "nonsense"),
+        ("analytics/posts?sort=loudness", "sort"),
+        ("analytics/posts?order=up", "order"),
+        ("analytics/posts?page=0", "page"),
+        ("analytics/posts?perPage=101", "perPage"),
+        ("analytics/posts?granularity=day", "granularity"),
     ] {
         api.get(query).await.expect_field(StatusCode::BAD_REQUEST, field);
     }

@@ -3,6 +3,7 @@
 mod bluesky;
 mod channels;
 mod feeds;
+mod figures;
 mod input;
 mod kills;
 mod mastodon;

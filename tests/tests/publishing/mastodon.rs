@@ -10,22 +10,24 @@ use uuid::Uuid;
 use crate::support::{in_seconds, later, until, write};
 
 /// An account on the server, made for one test.
-struct Owner {
+pub(crate) struct Owner {
     server: String,
     id: String,
     username: String,
+    token: String,
     http: reqwest::Client,
 }
 
 impl Owner {
-    async fn new(server: &str) -> Self {
+    pub(crate) async fn new(server: &str) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client needs nothing");
         let username = format!("o{}", &Uuid::new_v4().simple().to_string()[..12]);
         let url = format!("{server}/api/v1/_mock/dev_user");
         let made = http.post(url).json(&json!({"username": username})).send().await.expect("answers");
         let made: Value = made.json().await.expect("JSON");
         let id = made["id"].as_str().expect("has an id").to_string();
-        Self { server: server.to_string(), id, username, http }
+        let token = made["access_token"].as_str().expect("has a token").to_string();
+        Self { server: server.to_string(), id, username, token, http }
     }
 
     fn connect(&self) -> Value {
@@ -47,6 +49,25 @@ impl Owner {
         let sent = browser.build().expect("needs nothing").post(submit).form(&form).send().await;
         let location = sent.expect("answers").headers()["location"].to_str().expect("is text").to_string();
         location[location.find("/api/v1/").expect("leads to us")..].to_string()
+    }
+
+    /// Lets us in, and returns the channel's id.
+    pub(crate) async fn channel(&self, api: &Api, server: &Server) -> String {
+        let begun = api.post("integrations/connect", self.connect()).await.expect(StatusCode::OK);
+        let path = self.comes_back(&begun.text_at("/data/url")).await;
+        server.api().get(&path).await.expect(StatusCode::CREATED).text_at("/data/id")
+    }
+
+    /// Does something as the owner of this account, such as `statuses/1/favourite`.
+    pub(crate) async fn does(&self, what: &str, form: &[(&str, &str)]) -> Value {
+        let url = format!("{}/api/v1/{what}", self.server);
+        let call = self.http.post(url).bearer_auth(&self.token).form(form).send().await.expect("answers");
+        assert!(call.status().is_success(), "{what}: {}", call.status());
+        call.json().await.expect("JSON")
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// The ids and texts of what stands there, the oldest first.

@@ -79,9 +79,7 @@ pub(super) fn not_signed_in(
     error: &ApiError,
 ) -> HttpResponse {
     match return_to {
-        ReturnTo::Console(next) => {
-            landing::as_page(console::sign_in_refused(config, request, error, next))
-        }
+        ReturnTo::Console(next) => landing::as_page(console::sign_in_refused(config, request, error, next)),
         ReturnTo::Here => landing::failure("Not signed in", error),
         ReturnTo::Frontend(url) => {
             to_frontend(url, &[("error", error.code), ("error_description", &words(error))])
