@@ -8,6 +8,7 @@ mod doctor;
 mod keys;
 mod nodes;
 mod office;
+mod organizations;
 mod out;
 mod progress;
 mod projections;
@@ -81,6 +82,11 @@ enum Command {
     Processes(nodes::Listing),
     /// See the nodes that live, and what each leads
     Nodes(nodes::Listing),
+    /// See the organizations with their tier and what they have of it; set a tier
+    #[command(subcommand)]
+    Organizations(organizations::Organizations),
+    /// See what each tier lets an organization have
+    Tiers(organizations::ListTiers),
     /// Let an account run the installation
     #[command(subcommand)]
     Grant(office::Office),
@@ -187,6 +193,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Timers(timers) => timers.run().await,
         Command::Processes(listing) => nodes::processes(listing).await,
         Command::Nodes(listing) => nodes::nodes(listing).await,
+        Command::Organizations(organizations) => organizations.run().await,
+        Command::Tiers(list) => list.run().await,
         Command::Grant(office) => office::change(office, office::Change::Grant).await,
         Command::Revoke(office) => office::change(office, office::Change::Revoke).await,
         Command::Replay(replay) => replay.run().await,

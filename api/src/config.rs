@@ -40,6 +40,7 @@ pub struct Config {
     pub rate_limits: RateLimits,
     pub rights: Rights,
     pub auth: Auth,
+    pub tiers: Tiers,
     pub outbound: Outbound,
     pub media: Media,
     pub mail: Mail,
@@ -129,6 +130,15 @@ pub struct RateLimits {
 pub struct Rights {
     /// A casbin policy instead of the built-in one.
     pub policy: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tiers {
+    /// Tiers instead of the built-in ones.
+    pub policy: Option<PathBuf>,
+    /// Of organizations whose tier nobody set; the last one of the policy if not given.
+    pub default: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -321,6 +331,7 @@ impl Default for Config {
             },
             rights: Rights { policy: None },
             auth: Auth::default(),
+            tiers: Tiers { policy: None, default: None },
             outbound: Outbound { allow_private: false, allow_hosts: Vec::new(), allow_networks: Vec::new() },
             media: Media {
                 storage_url: None,

@@ -15,6 +15,7 @@
 //! | checkpoints, proofs | `audit.rs`, `proof.rs` |
 //! | read models, timers, nodes | `projections.rs`, `parked.rs`, `timers.rs`, `nodes.rs` |
 //! | notifications | `notifications.rs` |
+//! | organizations and their tiers | `organizations.rs` |
 //! | people and keys | `people.rs`, `keys.rs`, `account.rs`, `identities.rs` |
 //!
 //! Around them: `frame.rs` (navigation, headers), `parts.rs` (times, pills, forms), `plot.rs` (SVG),
@@ -35,6 +36,7 @@ mod keys;
 mod mailed;
 mod nodes;
 mod notifications;
+mod organizations;
 mod overview;
 mod parked;
 mod parts;
@@ -113,6 +115,7 @@ fn office(routes: &mut Routes) {
     routes.form("/projections/{name}/parked/skip", manage, told, parked::skip);
     routes.form("/timers/{id}/retry", manage, told, timers::retry);
     routes.form("/timers/{id}/cancel", manage, told, timers::cancel);
+    routes.form("/organizations/{id}/tier", manage, told, organizations::set_tier);
     routes.form("/audit/sign", Right("audit", "sign"), told, audit::sign);
 }
 
@@ -145,6 +148,7 @@ pub fn queries(routes: &mut Routes) {
     routes.page("/projections/{name}", read, told, projections::show);
     routes.page("/timers", read, told, timers::page);
     routes.page("/nodes", read, told, nodes::page);
+    routes.page("/organizations", read, told, organizations::page);
     // Whoever mistypes an address is told so by a page, not in JSON.
     routes.page("/{rest:.*}", SignedIn, told, failure::nothing_here);
     routes.system("/console/assets/{file}", assets::file);

@@ -8,6 +8,7 @@
 //! | `auth/google`, `auth/oidc`, `auth/callback`, `auth/exchange`, `users/identities` | `external.rs`, `external/…` |
 //! | `users/…` | `users.rs` |
 //! | `agencies/…` | `organizations.rs`, `members.rs`, `invitations.rs` |
+//! | `agencies/{id}/usage` | `usage.rs` |
 //! | `settings/api-keys` | `api_keys.rs` |
 
 pub(crate) mod api_keys;
@@ -20,6 +21,7 @@ mod members;
 mod organizations;
 pub(crate) mod recovery;
 mod sign_in;
+mod usage;
 mod users;
 mod views;
 
@@ -115,6 +117,7 @@ pub fn queries(routes: &mut Routes) {
     routes.query("/agencies", SignedIn, organizations::list);
     routes.query("/agencies/{id}/settings", RightIn("id", "organization", "read"), organizations::settings);
     routes.query("/agencies/{id}/members", RightIn("id", "member", "read"), members::list);
+    routes.query("/agencies/{id}/usage", RightIn("id", "organization", "read"), usage::usage);
     routes.query("/agencies/{id}/invitations", RightIn("id", "invitation", "read"), invitations::list);
     routes.query("/settings/api-keys", Right("api-key", "read"), api_keys::list);
 }
@@ -135,7 +138,7 @@ pub fn queries(routes: &mut Routes) {
         users::delete_account,
         organizations::list, organizations::create, organizations::settings, organizations::put_settings,
         organizations::patch_settings, organizations::leave, organizations::transfer, organizations::switch,
-        members::list, members::change_role, members::remove,
+        members::list, members::change_role, members::remove, usage::usage,
         invitations::invite, invitations::list, invitations::revoke, invitations::accept,
         api_keys::list, api_keys::create, api_keys::revoke,
     ),

@@ -18,8 +18,8 @@ use annals_commands::{
     bus::CommandBus,
     engagement::{MailRoom, MailTimer, Notifier},
     identity::{
-        ExpireInvitations, ExternalSignIn, FirstAccount, Identity, IdentityOptions, InvitationExpiry,
-        PasswordHasher,
+        ExpireInvitations, ExternalSignIn, FirstAccount, HoldingsKeeper, Identity, IdentityOptions,
+        InvitationExpiry, PasswordHasher,
     },
     nodes::{self, NewNode},
     ports::{
@@ -73,6 +73,7 @@ use crate::{
     secrets::{Secrets, parse_key},
     server::{self, ServerOptions},
     state::{AppState, Edge},
+    tiers,
 };
 
 /// Calls of platforms and commands of process managers in flight have so long when the node stops.
@@ -158,7 +159,8 @@ impl Node {
             None => Arc::new(SystemClock),
             Some(start) => Arc::new(ShiftedClock::starting_at(start)),
         };
-        let bus = CommandBus::new(store.clone(), Arc::clone(&clock));
+        let tiers = Arc::new(tiers::load(&config.tiers).await.context("tiers.policy")?);
+        let bus = CommandBus::new(store.clone(), Arc::clone(&clock)).with_tiers(Arc::clone(&tiers));
         let policy = outbound(config)?;
         let providers = sign_in::providers(config, &policy)?;
         let client = HttpClient::new(policy).context("calls to platforms can't be made from this machine")?;
@@ -185,7 +187,7 @@ impl Node {
             None => Rights::built_in().await?,
         };
         let edge = Edge::new(
-            http_config::of(config, public_url.clone(), &providers),
+            http_config::of(config, public_url.clone(), &providers, &tiers),
             rights,
             tokens(config, secrets)?,
             Arc::new(IdentityDirectory::new(identity.clone())),
@@ -340,6 +342,7 @@ impl Workers {
             .with(FiguresKeeper)
             .with(ClosedOrganizations::new(Channels::new(bus.clone(), platforms.clone())))
             .with(InvitationExpiry)
+            .with(HoldingsKeeper::new(bus.clone()))
             .with(media_files)
             .with(MediaProcessing)
             .with(FinishedPosts::new(bus.clone()))
@@ -480,5 +483,6 @@ pub fn store_options(config: &Config, secrets: &Secrets) -> anyhow::Result<Store
     let mut options = StoreOptions::new(MasterKey::new(master_key));
     options.former_master_keys = former.into_iter().map(MasterKey::new).collect();
     options.snapshots.extend(annals_commands::identity::snapshot_policies());
+    options.snapshots.extend(annals_commands::publishing::snapshot_policies());
     Ok(options)
 }

@@ -7,6 +7,7 @@
 //! | `admin/projections/{name}/parked…` | `parked.rs` |
 //! | `admin/timers` | `timers.rs` |
 //! | `admin/processes`, `admin/nodes` | `nodes.rs` |
+//! | `admin/organizations`, `admin/tiers` | `organizations.rs` |
 //! | `admin/setup` | `setup.rs` |
 //!
 //! [`Operations`] is what all of them, the console and the command line call.
@@ -16,6 +17,7 @@ pub(crate) mod cursors;
 mod desk;
 mod input;
 mod nodes;
+pub(crate) mod organizations;
 mod parked;
 mod projections;
 mod rebuild;
@@ -52,6 +54,7 @@ pub fn commands(routes: &mut Routes) {
     routes.command(Method::POST, &format!("{parked}/{{key}}/skip"), MANAGE, parked::skip);
     routes.command(Method::POST, "/admin/timers/{id}/retry", MANAGE, timers::retry);
     routes.command(Method::POST, "/admin/timers/{id}/cancel", MANAGE, timers::cancel);
+    routes.command(Method::PUT, "/admin/organizations/{id}/tier", MANAGE, organizations::set_tier);
     // Whoever knows the code need have no right yet; guesses are limited by address.
     routes.command(Method::POST, "/admin/setup", Access::Session, setup::redeem).limit(LimitClass::Auth);
 }
@@ -64,6 +67,9 @@ pub fn queries(routes: &mut Routes) {
     routes.query("/admin/timers", READ, timers::list);
     routes.query("/admin/processes", READ, nodes::processes);
     routes.query("/admin/nodes", READ, nodes::nodes);
+    routes.query("/admin/organizations", READ, organizations::list);
+    routes.query("/admin/organizations/{id}", READ, organizations::show);
+    routes.query("/admin/tiers", READ, organizations::tiers);
 }
 
 #[derive(OpenApi)]
@@ -87,6 +93,10 @@ pub fn queries(routes: &mut Routes) {
         timers::cancel,
         nodes::processes,
         nodes::nodes,
+        organizations::list,
+        organizations::show,
+        organizations::set_tier,
+        organizations::tiers,
     ),
     tags((name = "admin", description = "The installation itself, for its operator")),
 )]

@@ -7,7 +7,7 @@ use annals_projections::{
     history::Causation,
     identity::{
         api_keys::ApiKeys, external_identities::ExternalIdentities, organizations::Organizations,
-        sessions::Sessions, users::Users,
+        sessions::Sessions, usage::Usage, users::Users,
     },
     publishing::{Activity, Channels, Figures, Media, Posts, Tags},
 };
@@ -30,6 +30,7 @@ read_models![
     Organizations,
     ApiKeys,
     ExternalIdentities,
+    Usage,
     Channels,
     Media,
     Posts,

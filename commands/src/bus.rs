@@ -17,7 +17,7 @@ pub use context::{Context, IdempotencyKey};
 pub use error::CommandError;
 pub use work::Work;
 
-use crate::ports::clock::Clock;
+use crate::{ports::clock::Clock, tiers::Tiers};
 
 /// How often a command decides before its conflicts are the answer.
 const TRIES_MAX: u32 = 8;
@@ -42,11 +42,23 @@ pub struct Outcome<T> {
 pub struct CommandBus {
     store: EventStore,
     clock: Arc<dyn Clock>,
+    tiers: Arc<Tiers>,
 }
 
 impl CommandBus {
+    /// Without a policy of tiers: nothing is bounded.
     pub fn new(store: EventStore, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, tiers: Arc::new(Tiers::unlimited()) }
+    }
+
+    /// The same under a policy.
+    #[must_use]
+    pub fn with_tiers(self, tiers: Arc<Tiers>) -> Self {
+        Self { tiers, ..self }
+    }
+
+    pub fn tiers(&self) -> &Arc<Tiers> {
+        &self.tiers
     }
 
     pub fn store(&self) -> &EventStore {
@@ -185,7 +197,8 @@ impl CommandBus {
         T: Send,
         F: for<'w> FnMut(&'w mut Work) -> BoxFuture<'w, Result<T, CommandError>> + Send,
     {
-        let mut collected = Work::new(self.store.clone(), self.clock.now(), context.expected_version);
+        let (store, tiers) = (self.store.clone(), Arc::clone(&self.tiers));
+        let mut collected = Work::new(store, tiers, self.clock.now(), context.expected_version);
         match work(&mut collected).await {
             Ok(value) if collected.changes_nothing() && idempotency.is_none() => {
                 self.confirm(collected, value).await

@@ -15,6 +15,7 @@ pub mod external;
 mod hashing;
 mod invitations;
 pub mod links;
+mod noting;
 mod operator;
 mod organizations;
 mod recovery;
@@ -24,7 +25,7 @@ mod sign_in;
 pub(crate) mod tokens;
 
 use annals_domain::{
-    identity::{ApiKey, Organization, Session, User},
+    identity::{ApiKey, Holdings, Organization, Session, User},
     kernel::{OrganizationId, UserId},
 };
 use annals_eventstore::{Actor, ActorKind, ClaimKey, EventStore, SnapshotPolicy};
@@ -39,8 +40,9 @@ pub use external::ExternalSignIn;
 pub(crate) use external::{EXTERNAL_CLAIMS, external_claim};
 pub use hashing::PasswordHasher;
 pub use invitations::{Accepted, Invite, Invited};
+pub use noting::HoldingsKeeper;
 pub(crate) use operator::first_operator;
-pub use organizations::NewOrganization;
+pub use organizations::{NewOrganization, SetTier};
 pub use refusal::IdentityRefusal;
 pub use sessions::RefreshToken;
 pub use sign_in::{LogIn, Register, SignedIn};
@@ -94,7 +96,7 @@ impl Identity {
 }
 
 /// How identity's aggregates are snapshot, for [`annals_eventstore::StoreOptions::snapshots`].
-pub fn snapshot_policies() -> [(&'static str, SnapshotPolicy); 4] {
+pub fn snapshot_policies() -> [(&'static str, SnapshotPolicy); 5] {
     let policy = |every, fingerprint| SnapshotPolicy { every, fingerprint };
     [
         (User::TYPE, policy(100, User::SNAPSHOT_FINGERPRINT)),
@@ -102,6 +104,7 @@ pub fn snapshot_policies() -> [(&'static str, SnapshotPolicy); 4] {
         // Loaded on nearly every request, and big where there are many members.
         (Organization::TYPE, policy(200, Organization::SNAPSHOT_FINGERPRINT)),
         (ApiKey::TYPE, policy(200, ApiKey::SNAPSHOT_FINGERPRINT)),
+        (Holdings::TYPE, policy(200, Holdings::SNAPSHOT_FINGERPRINT)),
     ]
 }
 

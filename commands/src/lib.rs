@@ -9,6 +9,7 @@ pub mod ports;
 pub mod process;
 pub mod restore;
 mod running;
+pub mod tiers;
 pub mod timers;
 
 pub mod audit;

@@ -5,6 +5,7 @@ pub mod channels;
 mod closing;
 mod figures;
 pub mod media;
+mod months;
 mod outcome;
 pub mod posts;
 mod publish;
@@ -27,3 +28,13 @@ pub use reach::Reach;
 pub use refresh::{CredentialsKeeper, RefreshTimer};
 pub use refusal::PublishingRefusal;
 pub use watchdog::{DueDeliveries, Watchdog, WatchdogOptions};
+
+use annals_domain::publishing::PostingMonth;
+use annals_eventstore::SnapshotPolicy;
+use cqrs_es::Aggregate as _;
+
+/// How publishing's aggregates are snapshot, for [`annals_eventstore::StoreOptions::snapshots`].
+pub fn snapshot_policies() -> [(&'static str, SnapshotPolicy); 1] {
+    let fingerprint = PostingMonth::SNAPSHOT_FINGERPRINT;
+    [(PostingMonth::TYPE, SnapshotPolicy { every: 200, fingerprint })]
+}

@@ -3,6 +3,7 @@
 mod confidential;
 mod events;
 mod ids;
+mod quota;
 mod refusal;
 mod role;
 mod text;
@@ -11,6 +12,7 @@ pub(crate) use events::named_events;
 
 pub use confidential::{Owner, Personal, Secret, Subject};
 pub use ids::*;
+pub use quota::{Allowance, Month, Quota, QuotaExceeded, TierName};
 pub use refusal::{Refusal, RefusalKind};
 pub use role::Role;
 pub use text::{EmailAddress, InvalidText, TimeZone, bounded};

@@ -4,6 +4,7 @@ pub mod figures;
 pub mod integration;
 pub mod media;
 pub mod post;
+pub mod posting_month;
 pub mod series;
 pub mod tags;
 
@@ -24,5 +25,6 @@ pub use media::{
     MediaLibraryError, MediaLibraryEvent,
 };
 pub use post::{Post, PostCommand, PostError, PostEvent, PostStatus};
+pub use posting_month::{PostingMonth, PostingMonthCommand, PostingMonthError, PostingMonthEvent};
 pub use series::{Series, SeriesCommand, SeriesError, SeriesEvent, SeriesStatus};
 pub use tags::{TagBook, TagBookCommand, TagBookError, TagBookEvent};

@@ -11,9 +11,12 @@ use serde_json::{Map, Value};
 
 use crate::{
     engagement::{Inbox, Mailing, Notification},
-    identity::{ApiKey, Organization, Session, User},
+    identity::{ApiKey, Holdings, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
-    publishing::{ChannelFigures, Integration, MediaAsset, MediaLibrary, Post, PostFigures, Series, TagBook},
+    publishing::{
+        ChannelFigures, Integration, MediaAsset, MediaLibrary, Post, PostFigures, PostingMonth, Series,
+        TagBook,
+    },
 };
 
 /// One version of one event.
@@ -47,12 +50,14 @@ pub fn event_schemas() -> Vec<EventSchema> {
         of::<Session>("1"),
         of::<Organization>("1"),
         of::<ApiKey>("1"),
+        of::<Holdings>("1"),
         of::<Integration>("1"),
         of::<MediaAsset>("1"),
         of::<MediaLibrary>("1"),
         of::<Post>("1"),
         of::<PostFigures>("1"),
         of::<ChannelFigures>("1"),
+        of::<PostingMonth>("1"),
         of::<Series>("1"),
         of::<TagBook>("1"),
         of::<Operatorship>("1"),

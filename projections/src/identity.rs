@@ -5,12 +5,14 @@ pub mod api_keys;
 pub mod external_identities;
 pub mod organizations;
 pub mod sessions;
+pub mod usage;
 pub mod users;
 
 pub use api_keys::ApiKeys;
 pub use external_identities::ExternalIdentities;
 pub use organizations::Organizations;
 pub use sessions::Sessions;
+pub use usage::Usage;
 pub use users::Users;
 
 use annals_eventstore::Filter;

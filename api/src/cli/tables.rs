@@ -1,7 +1,12 @@
 //! The operator's lists as text: columns, one line each.
 
-use crate::operations::{
-    NodeView, ParkedEventView, ParkedKeyView, ProcessView, ProjectionView, RebuildState, TimerView,
+use annals_domain::kernel::Quota;
+
+use crate::{
+    operations::{
+        NodeView, ParkedEventView, ParkedKeyView, ProcessView, ProjectionView, RebuildState, TimerView,
+    },
+    tiers::usage::{OrganizationUsage, TierView},
 };
 
 /// Rows in columns as wide as their widest cell; the last one is left as it is.
@@ -150,4 +155,62 @@ pub(super) fn nodes(all: &[NodeView]) -> String {
         })
         .collect();
     columns(["NODE", "HOST", "PID", "VERSION", "ROLES", "STARTED", "LAST SEEN", "LEADS"], &rows)
+}
+
+pub(super) fn organizations(all: &[OrganizationUsage], total: u64) -> String {
+    let rows: Vec<_> = all
+        .iter()
+        .map(|one| {
+            let [channels, posts, members, media, keys] = Quota::ALL.map(|quota| {
+                let found = one.quotas.iter().find(|found| found.name == quota.as_str());
+                found.map_or(String::new(), |found| match found.limit {
+                    Some(limit) => format!("{} of {limit}", found.used),
+                    None => found.used.to_string(),
+                })
+            });
+            let tier = match one.tier.is_default {
+                true => format!("{} (default)", one.tier.name),
+                false => one.tier.name.clone(),
+            };
+            [one.id.to_string(), tier, channels, posts, members, media, keys, one.name.clone()]
+        })
+        .collect();
+    let head = [
+        "ORGANIZATION",
+        "TIER",
+        "CHANNELS",
+        "POSTS THIS MONTH",
+        "MEMBERS",
+        "MEDIA BYTES",
+        "API KEYS",
+        "NAME",
+    ];
+    format!("{total} organizations\n{}", columns(head, &rows))
+}
+
+pub(super) fn tiers(all: &[TierView]) -> String {
+    let rows: Vec<_> = all
+        .iter()
+        .map(|tier| {
+            let [channels, posts, members, media, keys] = Quota::ALL.map(|quota| {
+                let found = tier.quotas.iter().find(|found| found.name == quota.as_str());
+                found.and_then(|found| found.limit).map_or("no limit".to_string(), |limit| limit.to_string())
+            });
+            let rate = |rate: Option<u32>| rate.map_or("by settings".to_string(), |rate| rate.to_string());
+            let name = if tier.is_default { format!("{} (default)", tier.name) } else { tier.name.clone() };
+            let (user, api_key) = (rate(tier.calls_per_minute.user), rate(tier.calls_per_minute.api_key));
+            [name, channels, posts, members, media, keys, user, api_key]
+        })
+        .collect();
+    let head = [
+        "TIER",
+        "CHANNELS",
+        "POSTS A MONTH",
+        "MEMBERS",
+        "MEDIA BYTES",
+        "API KEYS",
+        "CALLS A MINUTE BY USER",
+        "BY KEY",
+    ];
+    columns(head, &rows)
 }

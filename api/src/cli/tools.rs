@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 use super::{ConfigArgs, database::Access, out};
-use crate::{http::ApiError, node, operations::Operations, postgres, read_models};
+use crate::{http::ApiError, node, operations::Operations, postgres, read_models, tiers};
 
 /// Who acts, and why: both stand in the event that records it.
 #[derive(Debug, Args)]
@@ -61,6 +61,7 @@ pub(super) struct Tools {
 impl Tools {
     pub(super) async fn open(settings: &ConfigArgs) -> anyhow::Result<Self> {
         let config = settings.load()?.config;
+        let tiers = Arc::new(tiers::load(&config.tiers).await.context("tiers.policy")?);
         let access = Access::open(&config).await?;
         let opened = async {
             let options = node::store_options(&config, &access.secrets)?;
@@ -76,7 +77,7 @@ impl Tools {
                 return Err(error);
             }
         };
-        let bus = CommandBus::new(store.clone(), Arc::new(SystemClock));
+        let bus = CommandBus::new(store.clone(), Arc::new(SystemClock)).with_tiers(tiers);
         let operations = Operations::new(bus.clone(), read_models::projector(store.clone()).admin());
         let identity = Identity::new(bus, PasswordHasher::default(), IdentityOptions::default());
         Ok(Self { access, store, operations, identity })

@@ -50,6 +50,7 @@ const PLACES: [Place; 10] = [
     place("/console/projections", "Read models", ("system", "read")),
     place("/console/timers", "Timers", ("system", "read")),
     place("/console/nodes", "Nodes", ("system", "read")),
+    place("/console/organizations", "Organizations", ("system", "read")),
 ];
 
 /// Of one request: who looks, from where in the world, at which page.

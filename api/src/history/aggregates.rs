@@ -4,9 +4,12 @@ use std::pin::Pin;
 
 use annals_domain::{
     engagement::{Inbox, Mailing, Notification},
-    identity::{ApiKey, Organization, Session, User},
+    identity::{ApiKey, Holdings, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
-    publishing::{ChannelFigures, Integration, MediaAsset, MediaLibrary, Post, PostFigures, Series, TagBook},
+    publishing::{
+        ChannelFigures, Integration, MediaAsset, MediaLibrary, Post, PostFigures, PostingMonth, Series,
+        TagBook,
+    },
 };
 use annals_eventstore::{EventStore, LoadError, Opening, RecordedEvent, StreamId};
 use cqrs_es::Aggregate;
@@ -63,12 +66,14 @@ aggregates![
     Session,
     Organization,
     ApiKey,
+    Holdings,
     Integration,
     MediaAsset,
     MediaLibrary,
     Post,
     PostFigures,
     ChannelFigures,
+    PostingMonth,
     Series,
     TagBook,
     Mailing,

@@ -7,6 +7,7 @@ use actix_web::{
         header::{self, HeaderName},
     },
 };
+use annals_domain::kernel::QuotaExceeded;
 use chrono::SubsecRound as _;
 use serde::Serialize;
 use serde_json::Map;
@@ -40,6 +41,8 @@ pub struct ApiError {
     pub retry_after_s: Option<u64>,
     /// The stream's current version, with 409.
     pub current_version: Option<u64>,
+    /// The limit that is in the way, with 409.
+    pub quota: Option<QuotaFailure>,
     /// What happened inside, for the log only: the caller is not told.
     pub cause: Option<Box<str>>,
 }
@@ -53,6 +56,7 @@ impl ApiError {
             errors: Vec::new(),
             retry_after_s: None,
             current_version: None,
+            quota: None,
             cause: None,
         }
     }
@@ -111,6 +115,7 @@ impl ApiError {
             message: self.message.clone(),
             errors: self.errors.clone(),
             current_version: self.current_version,
+            quota: self.quota.clone(),
             timestamp: chrono::Utc::now().trunc_subsecs(3),
             request_id: observe::request_id(),
         }
@@ -312,6 +317,42 @@ pub struct Meta {
     pub unread: Option<u64>,
 }
 
+/// Which limit of a tier is in the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaFailure {
+    /// `channels`, `posts_per_month`, `members`, `media_bytes` or `api_keys`.
+    #[schema(example = "channels")]
+    pub name: &'static str,
+    #[schema(example = "free")]
+    pub tier: String,
+    #[schema(example = 3)]
+    pub limit: u64,
+    #[schema(example = 3)]
+    pub used: u64,
+    /// The month of UTC that is full, of what begins anew each month.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub month: Option<String>,
+    /// The next tier that has more; left out if none has.
+    #[schema(nullable = false, example = "standard")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_in: Option<String>,
+}
+
+impl From<&QuotaExceeded> for QuotaFailure {
+    fn from(exceeded: &QuotaExceeded) -> Self {
+        Self {
+            name: exceeded.quota.as_str(),
+            tier: exceeded.tier.as_str().to_string(),
+            limit: exceeded.limit,
+            used: exceeded.used,
+            month: exceeded.month.as_ref().map(|month| month.as_str().to_string()),
+            more_in: exceeded.more_in.as_ref().map(|tier| tier.as_str().to_string()),
+        }
+    }
+}
+
 /// The error envelope in the OpenAPI document.
 #[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -329,6 +370,10 @@ pub struct Failure {
     #[schema(nullable = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_version: Option<u64>,
+    /// With 409 `QUOTA_EXCEEDED`: what the organization's tier has no more of.
+    #[schema(nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaFailure>,
     pub timestamp: chrono::DateTime<chrono::Utc>,
     pub request_id: String,
 }

@@ -7,7 +7,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use annals_commands::bus::Context;
-use annals_domain::kernel::{ApiKeyId, OrganizationId, Role, SessionId, UserId};
+use annals_domain::kernel::{ApiKeyId, OrganizationId, Role, SessionId, TierName, UserId};
 use annals_eventstore::Source;
 use async_trait::async_trait;
 
@@ -31,6 +31,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// The user's role in the organization, if they are a member.
     async fn membership(&self, organization: OrganizationId, user: UserId) -> Result<Option<Role>, ApiError>;
+
+    /// The tier that holds for the organization.
+    async fn tier(&self, organization: OrganizationId) -> Result<TierName, ApiError>;
 
     /// Who is behind a key (`ak_…`), if it is one of ours and active. Records its use, at most hourly.
     async fn api_key(&self, key: &str) -> Result<Option<KeyHolder>, ApiError>;

@@ -1,8 +1,9 @@
 //! What the HTTP side needs to know; the program's configuration fills it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use annals_commands::ports::sign_in::ProviderInfo;
+use annals_domain::kernel::TierName;
 use ipnet::IpNet;
 use url::Url;
 
@@ -123,6 +124,15 @@ pub struct RateLimitPolicy {
     pub signed_in: Vec<Rate>,
     /// By API key.
     pub api_key: Vec<Rate>,
+    /// What takes their place for organizations of these tiers.
+    pub by_tier: BTreeMap<TierName, TierRates>,
+}
+
+/// The limits of those who call for an organization of a tier; a class that is empty has no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TierRates {
+    pub signed_in: Vec<Rate>,
+    pub api_key: Vec<Rate>,
 }
 
 impl Default for RateLimitPolicy {
@@ -133,6 +143,7 @@ impl Default for RateLimitPolicy {
             auth: vec![Rate::per_minute(5)],
             signed_in: vec![Rate::per_minute(600)],
             api_key: vec![Rate::per_minute(100)],
+            by_tier: BTreeMap::new(),
         }
     }
 }
@@ -143,7 +154,9 @@ impl RateLimitPolicy {
     pub fn with_bursts_bounded(mut self) -> Self {
         let short = Rate { requests: 3, per: Duration::from_secs(1) };
         let medium = Rate { requests: 20, per: Duration::from_secs(10) };
-        for class in [&mut self.anonymous, &mut self.signed_in, &mut self.api_key] {
+        let of_tiers = self.by_tier.values_mut().flat_map(|rates| [&mut rates.signed_in, &mut rates.api_key]);
+        for class in [&mut self.anonymous, &mut self.signed_in, &mut self.api_key].into_iter().chain(of_tiers)
+        {
             class.extend([short, medium]);
         }
         self

@@ -6,7 +6,7 @@ use annals_domain::{Refusal, RefusalKind};
 use annals_eventstore::{AppendError, ClaimKey, LoadError, StoreError};
 use annals_projections::ReadError;
 
-use super::answer::{ApiError, FieldError};
+use super::answer::{ApiError, FieldError, QuotaFailure};
 
 impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
@@ -129,7 +129,8 @@ fn refused(refusal: &dyn Refusal) -> ApiError {
     let message = refusal.to_string();
     let errors =
         refusal.fields().into_iter().map(|(field, message)| FieldError::new(field, message)).collect();
-    ApiError { errors, ..ApiError::new(status, refusal.code(), message) }
+    let quota = refusal.quota().map(QuotaFailure::from);
+    ApiError { errors, quota, ..ApiError::new(status, refusal.code(), message) }
 }
 
 fn stale(expected: u64, actual: u64) -> ApiError {

@@ -157,9 +157,10 @@ async fn admit(edge: &Edge, info: &RouteInfo, request: &mut ServiceRequest) -> R
         }
     };
     let user_id = identified.user_id;
+    let tier = edge.directory.tier(identified.organization_id).await?;
     let allowance = match &identified.credential {
-        Credential::Session(_) => edge.limits.user(user_id)?,
-        Credential::ApiKey { id, .. } => edge.limits.api_key(*id)?,
+        Credential::Session(_) => edge.limits.user(user_id, &tier)?,
+        Credential::ApiKey { id, .. } => edge.limits.api_key(*id, &tier)?,
     };
     let own = edge.own_writes.last(user_id).map_or(ReadAfter::Anything, ReadAfter::Own);
     let context = context::build(request.head(), info, ip, identified.acting())?;

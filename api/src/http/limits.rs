@@ -3,13 +3,13 @@
 
 mod shared;
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use actix_web::http::{
     StatusCode,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
-use annals_domain::kernel::{ApiKeyId, UserId};
+use annals_domain::kernel::{ApiKeyId, TierName, UserId};
 use governor::{
     DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
@@ -35,11 +35,18 @@ pub struct RateLimits {
     enabled: bool,
     anonymous: Vec<Window<IpAddr>>,
     auth: Vec<Window<IpAddr>>,
-    signed_in: Vec<Window<Uuid>>,
-    api_key: Vec<Window<Uuid>>,
+    members: Members,
+    /// Of those who call for an organization of a tier.
+    by_tier: HashMap<TierName, Members>,
     shared: Option<SharedWindow>,
     /// Tickets that were used: one use each, on whatever node.
     tickets: Option<SharedWindow>,
+}
+
+/// Those whom a session or a key speaks for.
+struct Members {
+    signed_in: Vec<Window<Uuid>>,
+    api_key: Vec<Window<Uuid>>,
 }
 
 /// One rate, by key.
@@ -78,12 +85,16 @@ impl Allowance {
 impl RateLimits {
     /// `pool` keeps the auth limits for all nodes; without one they hold on this node only.
     pub fn new(policy: &RateLimitPolicy, pool: Option<PgPool>) -> Self {
+        let by_tier = policy.by_tier.iter().map(|(tier, rates)| {
+            let members = Members { signed_in: windows(&rates.signed_in), api_key: windows(&rates.api_key) };
+            (tier.clone(), members)
+        });
         Self {
             enabled: policy.enabled,
             anonymous: windows(&policy.anonymous),
             auth: windows(&policy.auth),
-            signed_in: windows(&policy.signed_in),
-            api_key: windows(&policy.api_key),
+            members: Members { signed_in: windows(&policy.signed_in), api_key: windows(&policy.api_key) },
+            by_tier: by_tier.collect(),
             tickets: pool.clone().map(|pool| SharedWindow::new(pool, vec![TICKET_USES])),
             shared: pool.map(|pool| SharedWindow::new(pool, policy.auth.clone())),
         }
@@ -128,20 +139,24 @@ impl RateLimits {
         }
     }
 
-    /// A call of a session.
+    /// A call of a session, for an organization of this tier.
     ///
     /// # Errors
     /// 429.
-    pub fn user(&self, user: UserId) -> Result<Option<Allowance>, ApiError> {
-        self.check(&self.signed_in, &user.uuid())
+    pub fn user(&self, user: UserId, tier: &TierName) -> Result<Option<Allowance>, ApiError> {
+        self.check(&self.members_of(tier).signed_in, &user.uuid())
     }
 
-    /// A call of a key.
+    /// A call of a key, for an organization of this tier.
     ///
     /// # Errors
     /// 429.
-    pub fn api_key(&self, key: ApiKeyId) -> Result<Option<Allowance>, ApiError> {
-        self.check(&self.api_key, &key.uuid())
+    pub fn api_key(&self, key: ApiKeyId, tier: &TierName) -> Result<Option<Allowance>, ApiError> {
+        self.check(&self.members_of(tier).api_key, &key.uuid())
+    }
+
+    fn members_of(&self, tier: &TierName) -> &Members {
+        self.by_tier.get(tier).unwrap_or(&self.members)
     }
 
     fn check<K: Clone + std::hash::Hash + Eq>(

@@ -1,5 +1,5 @@
 use annals_commands::identity::Identity;
-use annals_domain::kernel::{ApiKeyId, OrganizationId, Role, SessionId, UserId};
+use annals_domain::kernel::{ApiKeyId, OrganizationId, Role, SessionId, TierName, UserId};
 use async_trait::async_trait;
 
 use crate::http::{
@@ -26,6 +26,10 @@ impl Directory for IdentityDirectory {
 
     async fn membership(&self, organization: OrganizationId, user: UserId) -> Result<Option<Role>, ApiError> {
         Ok(self.identity.role_in(organization, user).await?)
+    }
+
+    async fn tier(&self, organization: OrganizationId) -> Result<TierName, ApiError> {
+        Ok(self.identity.tier_of(organization).await?)
     }
 
     async fn api_key(&self, key: &str) -> Result<Option<KeyHolder>, ApiError> {

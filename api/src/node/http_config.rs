@@ -2,18 +2,25 @@
 
 use std::time::Duration;
 
-use annals_commands::ports::sign_in::SignInProviders;
+use annals_commands::{ports::sign_in::SignInProviders, tiers::Tiers};
 use url::Url;
 
 use crate::{
     config::{Config, NodeRole},
-    http::config::{HttpConfig, NodeRoles, Rate, RateLimitPolicy, SignInOffer},
+    http::config::{HttpConfig, NodeRoles, Rate, RateLimitPolicy, SignInOffer, TierRates},
 };
 
-pub(super) fn of(config: &Config, public_url: Url, providers: &SignInProviders) -> HttpConfig {
+pub(super) fn of(config: &Config, public_url: Url, providers: &SignInProviders, tiers: &Tiers) -> HttpConfig {
     let limits = &config.rate_limits;
     let per_minute = |requests| vec![Rate::per_minute(requests)];
+    let by_tier = tiers.all().iter().map(|tier| {
+        let user = tier.calls.user_per_minute.unwrap_or(limits.user_per_minute);
+        let api_key = tier.calls.api_key_per_minute.unwrap_or(limits.api_key_per_minute);
+        let rates = TierRates { signed_in: per_minute(user), api_key: per_minute(api_key) };
+        (tier.name.clone(), rates)
+    });
     let policy = RateLimitPolicy {
+        by_tier: by_tier.collect(),
         enabled: limits.enabled,
         anonymous: per_minute(limits.anonymous_per_minute),
         auth: per_minute(limits.auth_per_minute),

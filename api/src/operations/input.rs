@@ -58,7 +58,7 @@ fn pace(number: Option<u32>) -> Result<Option<EventsPerSecond>, FieldError> {
 }
 
 /// Both values, or all that is wrong with them.
-fn both<A, B>(a: Result<A, FieldError>, b: Result<B, FieldError>) -> Result<(A, B), ApiError> {
+pub(super) fn both<A, B>(a: Result<A, FieldError>, b: Result<B, FieldError>) -> Result<(A, B), ApiError> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),
         (a, b) => Err(ApiError::validation(a.err().into_iter().chain(b.err()).collect())),

@@ -12,10 +12,12 @@ use cqrs_es::{Aggregate, event_sink::EventSink};
 use uuid::Uuid;
 
 use super::{CommandError, Context, stream_of};
+use crate::tiers::Tiers;
 
 /// What a command does, collected for one append.
 pub struct Work {
     store: EventStore,
+    tiers: Arc<Tiers>,
     now: DateTime<Utc>,
     /// `If-Match`, until the first command took it.
     expected_version: Option<u64>,
@@ -51,9 +53,15 @@ enum Order {
 }
 
 impl Work {
-    pub(super) fn new(store: EventStore, now: DateTime<Utc>, expected_version: Option<u64>) -> Self {
+    pub(super) fn new(
+        store: EventStore,
+        tiers: Arc<Tiers>,
+        now: DateTime<Utc>,
+        expected_version: Option<u64>,
+    ) -> Self {
         Self {
             store,
+            tiers,
             now,
             expected_version,
             opened: Vec::new(),
@@ -71,6 +79,11 @@ impl Work {
     /// The time of this try.
     pub fn now(&self) -> DateTime<Utc> {
         self.now
+    }
+
+    /// What organizations may have, by their tier.
+    pub(crate) fn tiers(&self) -> Arc<Tiers> {
+        Arc::clone(&self.tiers)
     }
 
     /// A new UUIDv7.

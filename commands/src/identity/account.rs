@@ -12,7 +12,10 @@ use annals_domain::{
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::{Done, Identity, IdentityRefusal, done::remember, sign_in::holder, signed_in_as, tokens};
+use super::{
+    Done, Identity, IdentityRefusal, api_keys::release_keys, done::remember, sign_in::holder, signed_in_as,
+    tokens,
+};
 use crate::bus::{CommandError, Context, Work};
 
 /// A change of password: what it was, what it becomes.
@@ -266,7 +269,8 @@ async fn leave_for_good(
             forget_invitation(work, *invitation);
         }
     }
-    work.execute::<User>(user_id, UserCommand::LeaveOrganization { organization_id }).await
+    work.execute::<User>(user_id, UserCommand::LeaveOrganization { organization_id }).await?;
+    release_keys(work, user_id, organization_id).await
 }
 
 /// Nobody needs the address or the token of an invitation that is not open any more.

@@ -3,7 +3,7 @@
 use annals_domain::{
     Refusal as _,
     identity::{Organization, OrganizationCommand, OrganizationError, User, UserCommand, UserError},
-    kernel::{EmailAddress, InvitationId, OrganizationId, Role, UserId},
+    kernel::{EmailAddress, InvitationId, OrganizationId, Quota, Role, UserId},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,15 @@ use uuid::Uuid;
 use super::{
     Done, Identity,
     account::forget_invitation,
+    api_keys::count_keys_again,
     done::{remember, remember_sealed},
     sign_in::holder,
     tokens,
 };
-use crate::bus::{CommandError, Context, Work};
+use crate::{
+    bus::{CommandError, Context, Work},
+    tiers,
+};
 
 #[derive(Clone, Debug)]
 pub struct Invite {
@@ -67,6 +71,7 @@ impl Identity {
     ) -> Result<Invited, CommandError> {
         let claim = self.email_claim(&invite.email.canonical());
         let known_user = holder(work.claim_holder(&claim).await?)?;
+        let allowance = tiers::allowance(work, invite.organization_id, Quota::Members).await?;
         let token = tokens::invitation_token(self.bus.store(), invite.organization_id, invitation_id);
         let command = OrganizationCommand::Invite {
             by: invite.by,
@@ -75,6 +80,7 @@ impl Identity {
             known_user,
             role: invite.role,
             token_digest: tokens::digest(&token),
+            allowance,
             now: work.now(),
         };
         work.execute::<Organization>(invite.organization_id, command).await?;
@@ -113,6 +119,7 @@ impl Identity {
                     work.execute::<Organization>(organization_id, command).await.map_err(hide)?;
                     work.execute::<User>(user_id, UserCommand::JoinOrganization { organization_id }).await?;
                     forget_invitation(work, invitation_id);
+                    count_keys_again(work, user_id, organization_id).await?;
                     let organization = work.load::<Organization>(organization_id).await?;
                     let role = organization.role_of(user_id).ok_or_else(no_such_invitation)?;
                     let accepted = Accepted { organization_id, role };

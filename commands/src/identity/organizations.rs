@@ -4,17 +4,31 @@ use annals_domain::{
     identity::{
         Organization, OrganizationCommand, OrganizationName, OrganizationSettings, User, UserCommand,
     },
-    kernel::{OrganizationId, Role, TimeZone, UserId},
+    kernel::{OrganizationId, Role, TierName, TimeZone, UserId},
+    operations::Reason,
 };
 use uuid::Uuid;
 
-use super::{Done, Identity, IdentityRefusal, account::Change, done::remember, sign_in::found_organization};
+use super::{
+    Done, Identity, IdentityRefusal, account::Change, api_keys::release_keys, done::remember,
+    sign_in::found_organization,
+};
 use crate::bus::{CommandError, Context};
 
 #[derive(Clone, Debug)]
 pub struct NewOrganization {
     pub name: OrganizationName,
     pub timezone: TimeZone,
+}
+
+/// A tier for an organization, by the name that the policy gives it.
+#[derive(Clone, Debug)]
+pub struct SetTier {
+    pub organization_id: OrganizationId,
+    pub tier: String,
+    pub reason: Reason,
+    /// The operator; none: somebody at the command line.
+    pub by: Option<UserId>,
 }
 
 impl Identity {
@@ -139,7 +153,8 @@ impl Identity {
                 let command = command.clone();
                 Box::pin(async move {
                     work.execute::<Organization>(organization_id, command).await?;
-                    work.execute::<User>(user_id, UserCommand::LeaveOrganization { organization_id }).await
+                    work.execute::<User>(user_id, UserCommand::LeaveOrganization { organization_id }).await?;
+                    release_keys(work, user_id, organization_id).await
                 })
             })
             .await?;
@@ -165,5 +180,40 @@ impl Identity {
             })
             .await?;
         Done::of(outcome)
+    }
+
+    /// What an operator lets an organization have from now on. A smaller tier takes nothing away: what is
+    /// there stays, what is new is refused.
+    ///
+    /// # Errors
+    /// [`IdentityRefusal::UnknownTier`], or no such organization.
+    pub async fn set_tier(&self, context: &Context, set: SetTier) -> Result<Done<TierName>, CommandError> {
+        let SetTier { organization_id, tier, reason, by } = set;
+        let known = self.bus.tiers().named(&tier).map(|tier| tier.name.clone());
+        let tier = known.map_err(|error| CommandError::refused(IdentityRefusal::UnknownTier(error)))?;
+        // It is the organization's own history, whoever acts.
+        let context = Context { organization_id: Some(organization_id.uuid()), ..context.clone() };
+        let outcome = self
+            .bus
+            .transact(&context, "SetTier", move |work| {
+                let (tier, reason) = (tier.clone(), Some(reason.clone()));
+                Box::pin(async move {
+                    let command = OrganizationCommand::SetTier { tier: tier.clone(), reason, by };
+                    work.execute::<Organization>(organization_id, command).await?;
+                    remember(work, &tier);
+                    Ok(tier)
+                })
+            })
+            .await?;
+        Done::of(outcome)
+    }
+
+    /// The tier that holds for an organization: its own, or the default.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn tier_of(&self, organization_id: OrganizationId) -> Result<TierName, CommandError> {
+        let organization = self.bus.load::<Organization>(organization_id).await?.state;
+        Ok(self.bus.tiers().of(organization.tier.as_ref()).name.clone())
     }
 }

@@ -1,5 +1,7 @@
 use annals_domain::{Refusal, RefusalKind, kernel::InvalidText};
 
+use crate::tiers::TiersError;
+
 /// What no aggregate alone can refuse.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityRefusal {
@@ -24,6 +26,8 @@ pub enum IdentityRefusal {
     WrongSetupCode,
     #[error("{0}")]
     UnfitPassword(InvalidText),
+    #[error(transparent)]
+    UnknownTier(#[from] TiersError),
 }
 
 impl Refusal for IdentityRefusal {
@@ -31,9 +35,10 @@ impl Refusal for IdentityRefusal {
         match self {
             Self::WrongCredentials => RefusalKind::Unauthorized,
             Self::EmailTaken | Self::NoPassword => RefusalKind::Conflict,
-            Self::WrongPassword { .. } | Self::WrongSetupCode | Self::UnfitPassword(_) => {
-                RefusalKind::Invalid
-            }
+            Self::WrongPassword { .. }
+            | Self::WrongSetupCode
+            | Self::UnfitPassword(_)
+            | Self::UnknownTier(_) => RefusalKind::Invalid,
             Self::NotAMember | Self::NoSuchSession | Self::NoSuchAccount => RefusalKind::NotFound,
         }
     }
@@ -47,7 +52,7 @@ impl Refusal for IdentityRefusal {
             Self::NotAMember => "ORGANIZATION_NOT_FOUND",
             Self::NoSuchSession => "SESSION_NOT_FOUND",
             Self::NoSuchAccount => "USER_NOT_FOUND",
-            Self::UnfitPassword(_) => "VALIDATION_ERROR",
+            Self::UnfitPassword(_) | Self::UnknownTier(_) => "VALIDATION_ERROR",
             Self::WrongSetupCode => "WRONG_SETUP_CODE",
         }
     }
@@ -57,6 +62,7 @@ impl Refusal for IdentityRefusal {
             Self::EmailTaken => Some("email"),
             Self::UnfitPassword(_) => Some("password"),
             Self::WrongSetupCode => Some("code"),
+            Self::UnknownTier(_) => Some("tier"),
             Self::WrongPassword { field } => Some(field),
             _ => None,
         }

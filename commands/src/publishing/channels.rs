@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use annals_domain::{
-    kernel::{IntegrationId, OrganizationId, Owner, Secret, UserId},
+    identity::{Held, Holdings, HoldingsCommand},
+    kernel::{IntegrationId, OrganizationId, Owner, Quota, Secret, UserId},
     publishing::{
         Integration, IntegrationCommand, IntegrationError, IntegrationStatus,
         integration::{Account, Label},
@@ -21,6 +22,7 @@ use crate::{
         AuthorizationGrant, ConnectRequest, ConnectedAccount, FailureClass, OAuth2Platform, Platforms,
         ProviderError, SocialProvider,
     },
+    tiers,
 };
 
 /// A sign-in may take this long; providers themselves end sooner.
@@ -175,6 +177,8 @@ impl Channels {
                     let channel = channel_of(work, organization, id).await?;
                     let now = work.now();
                     work.execute::<Integration>(id, IntegrationCommand::Disconnect { now }).await?;
+                    let remove = HoldingsCommand::Remove { held: Held::Channel(id) };
+                    work.execute::<Holdings>(organization, remove).await?;
                     if let Some(account) = channel.account() {
                         let key = claim_key(&store, organization, channel.platform(), &account.remote_id);
                         work.release_claim(key, id);
@@ -281,6 +285,9 @@ impl SignIn {
             let command =
                 IntegrationCommand::Connect { organization, platform, account, credentials, by, now };
             work.execute::<Integration>(self.id, command).await?;
+            let allowance = tiers::allowance(work, organization, Quota::Channels).await?;
+            let add = HoldingsCommand::Add { held: Held::Channel(self.id), allowance };
+            work.execute::<Holdings>(organization, add).await?;
             return Ok(self.id);
         };
         if !self.renews(work.load::<Integration>(known).await?.status()) {

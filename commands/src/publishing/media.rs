@@ -15,7 +15,7 @@ use std::{
 
 use annals_domain::{
     Refusal, RefusalKind,
-    kernel::{MediaId, OrganizationId},
+    kernel::{MediaId, OrganizationId, Quota},
     publishing::{
         MediaAsset, MediaAssetCommand, MediaAssetError, MediaLibrary, MediaLibraryCommand,
         media::{FileName, MediaOrigin, MediaType, NewMedia, StoredFile},
@@ -36,6 +36,7 @@ use super::posts::{Member, Whose};
 use crate::{
     bus::{CommandBus, CommandError, Context, Outcome, Work},
     ports::files::{Files, FilesError},
+    tiers,
 };
 
 /// Claims of contents: an organization keeps the same bytes once.
@@ -175,8 +176,9 @@ impl Media {
                     now: work.now(),
                 };
                 let size_bytes = new.file.size_bytes;
+                let allowance = tiers::allowance(work, member.organization, Quota::MediaBytes).await?;
                 work.execute::<MediaAsset>(id, MediaAssetCommand::Store(Box::new(new))).await?;
-                let add = MediaLibraryCommand::Add { media: id, size_bytes, bytes_max };
+                let add = MediaLibraryCommand::Add { media: id, size_bytes, bytes_max, allowance };
                 work.execute::<MediaLibrary>(member.organization, add).await?;
                 work.take_claim(claim, id);
                 work.result(json!({ "id": id }));

@@ -13,7 +13,7 @@ use annals_domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{PublishingRefusal, channels::channel_of, media::attach, reach::usable};
+use super::{PublishingRefusal, channels::channel_of, media::attach, months::planning, reach::usable};
 use crate::{
     bus::{CommandBus, CommandError, Context, Outcome, Work},
     ports::social::{OutgoingPart, Platforms},
@@ -86,7 +86,7 @@ impl Posts {
                         occurrence: None,
                         now: work.now(),
                     };
-                    work.execute::<Post>(id, command).await?;
+                    planning(work, id, command).await?;
                     attach(work, member.organization, id, &[], &shown).await?;
                     create_tags(work, member.organization, new_tags).await?;
                     work.result(json!({ "id": id }));
@@ -121,7 +121,7 @@ impl Posts {
                     let shown = composition.clone();
                     let plan = request.plan.clone();
                     let command = PostCommand::Revise { composition, plan, now: work.now() };
-                    work.execute::<Post>(id, command).await?;
+                    planning(work, id, command).await?;
                     attach(work, member.organization, id, &before, &shown).await?;
                     create_tags(work, member.organization, new_tags).await
                 })
@@ -174,7 +174,7 @@ impl Posts {
                 Box::pin(async move {
                     own_post(work, member, id).await?;
                     let now = work.now();
-                    work.execute::<Post>(id, PostCommand::Delete { now }).await
+                    planning(work, id, PostCommand::Delete { now }).await
                 })
             })
             .await

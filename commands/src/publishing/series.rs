@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     Posts, PublishingRefusal,
     media::attach,
+    months::planning,
     posts::{Member, PostRequest, Whose, compose, create_tags},
 };
 use crate::bus::{CommandError, Context, Outcome, Work};
@@ -102,12 +103,13 @@ impl Posts {
                     let (composition, new_tags) = compose(work, &platforms, member, &request.post).await?;
                     let author = Member { user: series.author(), ..member };
                     let first = Occurrence { series_id: id, number: series.next_number() };
-                    let posts = write(work, author, first, recurrence.occurrences(), &composition).await?;
                     let now = work.now();
-                    work.execute::<Series>(id, SeriesCommand::Change { recurrence, posts, now }).await?;
+                    // First, so that the new ones find their places in the months.
                     for (post, _, _) in ahead(work, &series).await? {
-                        work.execute::<Post>(post, PostCommand::Delete { now }).await?;
+                        planning(work, post, PostCommand::Delete { now }).await?;
                     }
+                    let posts = write(work, author, first, recurrence.occurrences(), &composition).await?;
+                    work.execute::<Series>(id, SeriesCommand::Change { recurrence, posts, now }).await?;
                     create_tags(work, member.organization, new_tags).await
                 })
             })
@@ -171,7 +173,7 @@ impl Posts {
                     work.execute::<Series>(id, command(now)).await?;
                     for (id, post, schedule) in ahead(work, &series).await? {
                         if let Some(command) = turn.of(&post, schedule, now) {
-                            work.execute::<Post>(id, command).await?;
+                            planning(work, id, command).await?;
                         }
                     }
                     Ok(())
@@ -232,7 +234,7 @@ async fn write(
             occurrence: Some(Occurrence { number, ..first }),
             now: work.now(),
         };
-        work.execute::<Post>(id, command).await?;
+        planning(work, id, command).await?;
         attach(work, member.organization, id, &[], composition).await?;
         posts.push(id);
     }

@@ -18,7 +18,9 @@ pub use errors::OrganizationError;
 pub use events::OrganizationEvent;
 
 use super::OrganizationSettings;
-use crate::kernel::{EmailAddress, InvitationId, OrganizationId, Owner, Personal, Role, Secret, UserId};
+use crate::kernel::{
+    EmailAddress, InvitationId, OrganizationId, Owner, Personal, Role, Secret, TierName, UserId,
+};
 
 /// An organization, as its events left it. While it is open it has exactly one owner.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -29,6 +31,8 @@ pub struct Organization {
     pub members: BTreeMap<UserId, Role>,
     /// Neither accepted nor revoked; one may have expired.
     pub invitations: BTreeMap<InvitationId, Invitation>,
+    /// None: the installation's default. The policy may have lost it since.
+    pub tier: Option<TierName>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +58,7 @@ impl Organization {
     pub const INVITATIONS_MAX: usize = 100;
     pub const INVITATION_VALID_FOR: TimeDelta = TimeDelta::days(7);
     /// Changes with the fields above: a snapshot of another shape is ignored.
-    pub const SNAPSHOT_FINGERPRINT: &'static str = "organization-1";
+    pub const SNAPSHOT_FINGERPRINT: &'static str = "organization-2";
 
     pub fn is_open(&self) -> bool {
         self.status == OrganizationStatus::Open
@@ -128,6 +132,7 @@ impl Aggregate for Organization {
                 self.members.insert(from, Role::Admin);
                 self.members.insert(to, Role::Owner);
             }
+            OrganizationEvent::TierSet { tier, .. } => self.tier = Some(tier),
             OrganizationEvent::Closed => {
                 self.status = OrganizationStatus::Closed;
                 self.members.clear();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::*;
-use crate::kernel::*;
+use crate::{kernel::*, operations::Reason};
 
 fn at() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 3, 29, 1, 30, 0).single().expect("is a time")
@@ -148,7 +148,21 @@ fn organizations() -> Vec<OrganizationEvent> {
         OrganizationEvent::MemberRemoved { user_id, removed_by: id(1) },
         OrganizationEvent::MemberLeft { user_id },
         OrganizationEvent::OwnershipTransferred { from: id(1), to: user_id },
+        OrganizationEvent::TierSet {
+            tier: TierName::parse("pro").expect("is a name"),
+            reason: Reason::parse("they asked for it").ok(),
+            by: Some(id(1)),
+        },
         OrganizationEvent::Closed,
+    ]
+}
+
+fn holdings() -> Vec<HoldingsEvent> {
+    vec![
+        HoldingsEvent::ChannelAdded { channel_id: id(9) },
+        HoldingsEvent::ChannelRemoved { channel_id: id(9) },
+        HoldingsEvent::ApiKeyAdded { api_key_id: id(5) },
+        HoldingsEvent::ApiKeyRemoved { api_key_id: id(5) },
     ]
 }
 
@@ -236,6 +250,11 @@ fn sessions_events_stand_as_committed() {
 #[test]
 fn organizations_events_stand_as_committed() {
     check(&organizations(), OrganizationEvent::TYPES);
+}
+
+#[test]
+fn holdings_events_stand_as_committed() {
+    check(&holdings(), HoldingsEvent::TYPES);
 }
 
 #[test]

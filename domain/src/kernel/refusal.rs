@@ -1,5 +1,7 @@
 //! What an aggregate answers when it does not do what it was asked.
 
+use super::QuotaExceeded;
+
 /// How a refusal is to be understood, whatever carries it (HTTP, MCP, a log).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
@@ -32,5 +34,10 @@ pub trait Refusal: std::error::Error + Send + Sync + 'static {
     /// Every field at fault with its words, for a refusal that found several at once.
     fn fields(&self) -> Vec<(String, String)> {
         self.field().map(|field| (field.to_string(), self.to_string())).into_iter().collect()
+    }
+
+    /// Which limit of the organization's tier is in the way, if one is.
+    fn quota(&self) -> Option<&QuotaExceeded> {
+        None
     }
 }

@@ -7,7 +7,7 @@ use cqrs_es::{Aggregate, event_sink::EventSink};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    kernel::{AttemptId, IntegrationId, OrganizationId, UserId},
+    kernel::{AttemptId, IntegrationId, Month, OrganizationId, UserId},
     publishing::series::Occurrence,
 };
 
@@ -137,6 +137,12 @@ impl Post {
     /// When it is due; for a draft, what it is meant for.
     pub fn schedule(&self) -> Option<&Schedule> {
         self.schedule.as_ref()
+    }
+
+    /// The month whose posts it is one of: no draft is, nor what was cancelled before any of it went out.
+    pub fn counts_in(&self) -> Option<Month> {
+        let counts = self.stage == Stage::Committed && self.status() != PostStatus::Cancelled;
+        self.schedule.as_ref().filter(|_| counts).map(|schedule| Month::of(schedule.at))
     }
 
     /// Empty for a draft.

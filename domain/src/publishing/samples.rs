@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::{
     ChannelFigures, ChannelFiguresEvent, Integration, IntegrationEvent, MediaAsset, MediaAssetEvent,
-    MediaLibrary, MediaLibraryEvent, Post, PostEvent, PostFigures, PostFiguresEvent, Series, SeriesEvent,
-    TagBook, TagBookEvent,
+    MediaLibrary, MediaLibraryEvent, Post, PostEvent, PostFigures, PostFiguresEvent, PostingMonth,
+    PostingMonthEvent, Series, SeriesEvent, TagBook, TagBookEvent,
     figures::{AccountCounts, Missing, MissingClass, PostCounts},
     integration::{Account, Label},
     media::{FileName, MediaOrigin, MediaType, StoredFile, Variant},
@@ -26,8 +26,8 @@ use super::{
     tags::{Color, TagName},
 };
 use crate::kernel::{
-    AttemptId, IntegrationId, MediaId, OrganizationId, Personal, PostId, Secret, SeriesId, TagId, TimeZone,
-    UserId,
+    AttemptId, IntegrationId, MediaId, Month, OrganizationId, Personal, PostId, Secret, SeriesId, TagId,
+    TimeZone, UserId,
 };
 
 fn folder() -> PathBuf {
@@ -264,6 +264,15 @@ fn series() -> Vec<SeriesEvent> {
     ]
 }
 
+fn months() -> Vec<PostingMonthEvent> {
+    let (organization_id, post_id) = (id::<OrganizationId>(2), id::<PostId>(4));
+    let month = Month::parse("2026-12").unwrap();
+    vec![
+        PostingMonthEvent::PostCounted { organization_id, month: month.clone(), post_id },
+        PostingMonthEvent::PostReleased { organization_id, month, post_id },
+    ]
+}
+
 fn tags() -> Vec<TagBookEvent> {
     vec![TagBookEvent::Created {
         tag_id: id::<TagId>(6),
@@ -326,6 +335,7 @@ fn the_newest_version_of_every_event_is_as_committed() {
         newest::<Post>(posts(), &PostEvent::TYPES),
         newest::<PostFigures>(post_figures(), PostFiguresEvent::TYPES),
         newest::<ChannelFigures>(channel_figures(), ChannelFiguresEvent::TYPES),
+        newest::<PostingMonth>(months(), PostingMonthEvent::TYPES),
         newest::<Series>(series(), &SeriesEvent::TYPES),
         newest::<TagBook>(tags(), &TagBookEvent::TYPES),
         rich_posts(),
@@ -356,6 +366,7 @@ fn every_committed_sample_decodes_and_encodes_to_the_same() {
             Some("post") => reencoded::<PostEvent>(&json),
             Some("post_figures") => reencoded::<PostFiguresEvent>(&json),
             Some("channel_figures") => reencoded::<ChannelFiguresEvent>(&json),
+            Some("posting_month") => reencoded::<PostingMonthEvent>(&json),
             Some("series") => reencoded::<SeriesEvent>(&json),
             Some("tags") => reencoded::<TagBookEvent>(&json),
             _ => panic!("{name} belongs to no aggregate"),

@@ -160,6 +160,8 @@ async fn apply_organization(event: &UnparsedEvent, tables: &mut PgConnection) ->
             set_role(tables, id, from, Role::Admin).await?;
             set_role(tables, id, to, Role::Owner).await?;
         }
+        // The read model `usage` has it.
+        OrganizationEvent::TierSet { .. } => {}
         OrganizationEvent::Closed => close(event, tables, id).await?,
     }
     sqlx::query("update organizations set version = $2, updated_at = $3 where id = $1")

@@ -73,6 +73,14 @@ impl Projection for Activity {
     }
 }
 
+/// Aggregates that count: for the limits of a tier, and what platforms say.
+const COUNTS: [&str; 4] = [
+    "identity.holdings",
+    "publishing.posting_month",
+    "publishing.post_figures",
+    "publishing.channel_figures",
+];
+
 const COLUMNS: &[&str] = &[
     "position",
     "part",
@@ -99,7 +107,8 @@ struct Line {
 /// Nothing for what belongs to no organization, such as a change of one's own password. What happens to an
 /// organization is its own, whatever organization the one who did it was acting for.
 fn line(event: &UnparsedEvent) -> Result<Option<Line>, ProjectionError> {
-    if event.stream.aggregate_type.ends_with("_figures") {
+    // What is only counted is nobody's doing: the post, the channel, the key have lines of their own.
+    if COUNTS.contains(&event.stream.aggregate_type.as_ref()) {
         return Ok(None);
     }
     let metadata = metadata(event)?;

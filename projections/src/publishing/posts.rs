@@ -198,7 +198,7 @@ fn push_filter(query: &mut QueryBuilder<'_, Postgres>, organization: Organizatio
 }
 
 /// A text that `LIKE` takes as it is.
-pub(super) fn like_literal(text: &str) -> String {
+pub(crate) fn like_literal(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 

@@ -362,6 +362,36 @@ const scenarios = {
     await shoot(page, "rebuilt");
   },
 
+  // An organization is searched for, gets a smaller tier, and what is more than it has stands there.
+  async tiers({ newPage }) {
+    const page = await newPage();
+    await signIn(page);
+    await page.goto(`${BASE}/console/organizations`);
+    const rows = page.locator("#organizations tbody tr");
+    const all = await rows.count();
+    assert.ok(all >= 2, `${all} organizations`);
+    await page.getByLabel("Name or id").fill(ORGANIZATION.toLowerCase());
+    await page.getByRole("button", { name: "Search" }).click();
+    await page.waitForURL(/q=/);
+    assert.equal(await rows.count(), 1);
+    assert.match(await rows.first().innerText(), /Ultimate[\s\S]*the default/);
+    await rows.first().getByText("Set tier").click();
+    await rows.first().getByLabel("Tier").selectOption("free");
+    await rows.first().getByLabel("Why").fill("to look at it");
+    await rows.first().getByRole("button", { name: "Set the tier" }).click();
+    await page.getByText("The tier is now free, from this moment on.").waitFor();
+    await page.getByLabel("Tier", { exact: true }).first().selectOption("free");
+    await page.getByRole("button", { name: "Search" }).click();
+    await page.waitForURL(/tier=free/);
+    assert.equal(await rows.count(), 1);
+    const text = await rows.first().innerText();
+    assert.match(text, /\d+ of 3/, "channels");
+    assert.match(text, /full/, "it has more than the tier");
+    assert.match(text, /to look at it/);
+    await checkBarriers(page);
+    await shoot(page, "tiers");
+  },
+
   // A session that is ended elsewhere ends here: the live page itself leads to the sign-in.
   async ended({ newPage }) {
     const page = await newPage();

@@ -27,6 +27,7 @@ fn places() -> Value {
         {"path": "/console/timers", "name": "timers", "heading": "Timers"},
         {"path": "/console/nodes", "name": "nodes", "heading": "Nodes"},
         {"path": "/console/notifications", "name": "notifications", "heading": "Notifications"},
+        {"path": "/console/organizations", "name": "organizations", "heading": "Organizations"},
         {"path": "/console/people", "name": "people", "heading": "People"},
         {"path": "/console/keys", "name": "keys", "heading": "API keys"},
         {"path": "/console/account", "name": "account", "heading": "Your account"},
@@ -117,6 +118,7 @@ async fn a_viewer_sees_no_admin_pages() {
         "/console/projections/posts",
         "/console/timers",
         "/console/nodes",
+        "/console/organizations",
     ]);
     house.play("viewer", "dan.ruiz", &[("FORBIDDEN", forbidden.to_string())]).await;
 }
@@ -150,6 +152,13 @@ async fn the_rebuild_button_is_pressed_and_its_bar_reaches_the_end() {
     let Some(browser) = chromium("console: rebuild") else { return };
     let house = House::with(browser).await;
     house.play("rebuild", "ada.marques", &[]).await;
+}
+
+#[tokio::test]
+async fn an_organization_is_found_and_gets_another_tier() {
+    let Some(browser) = chromium("console: tiers") else { return };
+    let house = House::with(browser).await;
+    house.play("tiers", "ada.marques", &[]).await;
 }
 
 #[tokio::test]

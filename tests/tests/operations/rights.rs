@@ -7,7 +7,7 @@ use crate::support::operated;
 
 const NOBODYS_TIMER: &str = "00000000-0000-0000-0000-000000000001";
 
-fn queries() -> [String; 7] {
+fn queries() -> [String; 9] {
     [
         "admin/projections",
         "admin/projections/tags",
@@ -16,6 +16,8 @@ fn queries() -> [String; 7] {
         "admin/timers",
         "admin/processes",
         "admin/nodes",
+        "admin/organizations",
+        "admin/tiers",
     ]
     .map(str::to_string)
 }

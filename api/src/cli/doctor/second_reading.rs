@@ -1,8 +1,8 @@
 //! Streams of every kind read with `postgres-es`, byte for byte what we read.
 
 use annals_domain::{
-    identity::{ApiKey, Organization, Session, User},
-    publishing::{Integration, MediaAsset, MediaLibrary, Post, TagBook},
+    identity::{ApiKey, Holdings, Organization, Session, User},
+    publishing::{Integration, MediaAsset, MediaLibrary, Post, PostingMonth, TagBook},
 };
 use annals_eventstore::{EventStore, StreamId};
 use anyhow::Context as _;
@@ -16,10 +16,12 @@ pub(super) async fn second_reading(store: &EventStore, streams: u32) -> anyhow::
     compared += compare::<Session>(store, streams).await?;
     compared += compare::<Organization>(store, streams).await?;
     compared += compare::<ApiKey>(store, streams).await?;
+    compared += compare::<Holdings>(store, streams).await?;
     compared += compare::<Integration>(store, streams).await?;
     compared += compare::<MediaAsset>(store, streams).await?;
     compared += compare::<MediaLibrary>(store, streams).await?;
     compared += compare::<Post>(store, streams).await?;
+    compared += compare::<PostingMonth>(store, streams).await?;
     compared += compare::<TagBook>(store, streams).await?;
     Ok(format!("postgres-es reads {compared} events of the newest streams as we do"))
 }

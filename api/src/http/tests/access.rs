@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use actix_web::test::TestRequest;
-use annals_domain::kernel::Role;
+use annals_domain::kernel::{Role, TierName};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use super::support::{
 };
 use crate::{
     http::{
-        config::{HttpConfig, Rate, RateLimitPolicy},
+        config::{HttpConfig, Rate, RateLimitPolicy, TierRates},
         tokens::Tokens,
     },
     state::Edge,
@@ -166,4 +166,36 @@ async fn limits_hold_by_address_by_user_and_by_key() {
     call(&edge, login()).await.refused(429, "RATE_LIMIT_EXCEEDED");
     call(&edge, signed(get("/api/v1/me"), "guess")).await.refused(401, "TOKEN_INVALID");
     call(&edge, signed(get("/api/v1/me"), "guess")).await.refused(429, "RATE_LIMIT_EXCEEDED");
+}
+
+#[actix_web::test]
+async fn limits_follow_the_tier_of_the_organization() {
+    let of = |user, api_key| TierRates {
+        signed_in: vec![Rate::per_minute(user)],
+        api_key: vec![Rate::per_minute(api_key)],
+    };
+    let name = |name| TierName::parse(name).expect("is a name");
+    let rate_limits = RateLimitPolicy {
+        signed_in: vec![Rate::per_minute(9)],
+        by_tier: [(name("free"), of(2, 1)), (name("pro"), of(4, 3))].into(),
+        ..RateLimitPolicy::default()
+    };
+    for (tier, user, api_key) in [("free", 2, 1), ("pro", 4, 3), ("gone", 9, 100)] {
+        let config = HttpConfig { rate_limits: rate_limits.clone(), ..config() };
+        let people = People { tier, ..People::with(Role::Owner).key("ak_a", &[]) };
+        let edge = edge(people, config).await;
+        let token = token(&edge);
+        for (credential, limit) in [(token.as_str(), user), ("ak_a", api_key)] {
+            let me = || signed(get("/api/v1/me"), credential);
+            for left in (0..limit).rev() {
+                let answer = call(&edge, me()).await;
+                assert_eq!(answer.header("ratelimit-limit"), limit.to_string(), "{tier}");
+                assert_eq!(answer.header("ratelimit-remaining"), left.to_string(), "{tier}");
+            }
+            call(&edge, me()).await.refused(429, "RATE_LIMIT_EXCEEDED");
+        }
+    }
+    // A profile of bursts holds in every tier.
+    let bounded = rate_limits.with_bursts_bounded();
+    assert!(bounded.by_tier.values().all(|rates| rates.signed_in.len() == 3 && rates.api_key.len() == 3));
 }

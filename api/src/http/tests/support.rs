@@ -10,7 +10,7 @@ use actix_web::{
     test,
 };
 use annals_commands::ports::clock::SystemClock;
-use annals_domain::kernel::{ApiKeyId, OrganizationId, Role, SessionId, UserId};
+use annals_domain::kernel::{ApiKeyId, OrganizationId, Role, SessionId, TierName, UserId};
 use async_trait::async_trait;
 use serde_json::Value;
 use uuid::Uuid;
@@ -41,6 +41,7 @@ pub(crate) struct People {
     pub(super) keys: HashMap<String, KeyHolder>,
     pub(super) ended: bool,
     pub(super) operator: bool,
+    pub(super) tier: &'static str,
 }
 
 impl People {
@@ -68,6 +69,11 @@ impl Directory for People {
 
     async fn membership(&self, organization: OrganizationId, user: UserId) -> Result<Option<Role>, ApiError> {
         Ok(self.members.get(&(organization, user)).copied())
+    }
+
+    async fn tier(&self, _: OrganizationId) -> Result<TierName, ApiError> {
+        let name = if self.tier.is_empty() { "free" } else { self.tier };
+        Ok(TierName::parse(name).expect("is a name"))
     }
 
     async fn api_key(&self, key: &str) -> Result<Option<KeyHolder>, ApiError> {

@@ -2,7 +2,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     identity::OrganizationSettings,
-    kernel::{EmailAddress, InvitationId, OrganizationId, Role, UserId},
+    kernel::{Allowance, EmailAddress, InvitationId, OrganizationId, Role, TierName, UserId},
+    operations::Reason,
 };
 
 /// What may be asked of an organization. `by` is who asks; what they may is decided here, at the
@@ -26,6 +27,8 @@ pub enum OrganizationCommand {
         known_user: Option<UserId>,
         role: Role,
         token_digest: String,
+        /// Of members and open invitations together.
+        allowance: Allowance,
         now: DateTime<Utc>,
     },
     AcceptInvitation {
@@ -65,5 +68,12 @@ pub enum OrganizationCommand {
     TransferOwnership {
         by: UserId,
         to: UserId,
+    },
+    /// That the tier is one, and that who asks is an operator, is decided before.
+    SetTier {
+        tier: TierName,
+        reason: Option<Reason>,
+        /// None: somebody at the command line.
+        by: Option<UserId>,
     },
 }

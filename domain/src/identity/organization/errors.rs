@@ -1,4 +1,7 @@
-use crate::{Refusal, RefusalKind, kernel::Role};
+use crate::{
+    Refusal, RefusalKind,
+    kernel::{QuotaExceeded, Role},
+};
 
 /// Why an organization's command is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +42,8 @@ pub enum OrganizationError {
     TooManyMembers { max: usize },
     #[error("an organization can have at most {max} open invitations, revoke one first")]
     TooManyInvitations { max: usize },
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
 }
 
 impl Refusal for OrganizationError {
@@ -58,7 +63,8 @@ impl Refusal for OrganizationError {
             | Self::InvitationExpired
             | Self::InvitationVoid
             | Self::TooManyMembers { .. }
-            | Self::TooManyInvitations { .. } => RefusalKind::Conflict,
+            | Self::TooManyInvitations { .. }
+            | Self::Quota(_) => RefusalKind::Conflict,
         }
     }
 
@@ -82,6 +88,7 @@ impl Refusal for OrganizationError {
             Self::InvitationVoid => "INVITATION_VOID",
             Self::TooManyMembers { .. } => "TOO_MANY_MEMBERS",
             Self::TooManyInvitations { .. } => "TOO_MANY_INVITATIONS",
+            Self::Quota(exceeded) => exceeded.code(),
         }
     }
 
@@ -89,6 +96,13 @@ impl Refusal for OrganizationError {
         match self {
             Self::OwnerOnlyByTransfer => Some("role"),
             Self::AlreadyOwner => Some("userId"),
+            _ => None,
+        }
+    }
+
+    fn quota(&self) -> Option<&QuotaExceeded> {
+        match self {
+            Self::Quota(exceeded) => Some(exceeded),
             _ => None,
         }
     }

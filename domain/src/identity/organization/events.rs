@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identity::OrganizationSettings,
-    kernel::{EmailAddress, InvitationId, OrganizationId, Personal, Role, Secret, UserId, named_events},
+    kernel::{
+        EmailAddress, InvitationId, OrganizationId, Personal, Role, Secret, TierName, UserId, named_events,
+    },
+    operations::Reason,
 };
 
 /// What happened to an organization, each `identity.organization.<tag>`.
@@ -58,6 +61,15 @@ pub enum OrganizationEvent {
         from: UserId,
         to: UserId,
     },
+    /// An operator set what the organization may have.
+    TierSet {
+        tier: TierName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Reason>,
+        /// The operator; none: somebody at the command line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<UserId>,
+    },
     /// Its last member deleted their account.
     Closed,
 }
@@ -74,5 +86,6 @@ named_events! {
     MemberRemoved => "identity.organization.member_removed",
     MemberLeft => "identity.organization.member_left",
     OwnershipTransferred => "identity.organization.ownership_transferred",
+    TierSet => "identity.organization.tier_set",
     Closed => "identity.organization.closed",
 }

@@ -46,12 +46,24 @@ impl Organization {
                 _ => Ok(Some(OrganizationEvent::MemberLeft { user_id })),
             },
             OrganizationCommand::TransferOwnership { by, to } => self.transfer(by, to),
+            OrganizationCommand::SetTier { tier, reason, by } => {
+                let changed = self.tier.as_ref() != Some(&tier);
+                Ok(changed.then_some(OrganizationEvent::TierSet { tier, reason, by }))
+            }
         }
     }
 
     fn invite(&self, command: OrganizationCommand) -> Decision {
-        let OrganizationCommand::Invite { by, invitation_id, email, known_user, role, token_digest, now } =
-            command
+        let OrganizationCommand::Invite {
+            by,
+            invitation_id,
+            email,
+            known_user,
+            role,
+            token_digest,
+            allowance,
+            now,
+        } = command
         else {
             return Ok(None);
         };
@@ -59,16 +71,19 @@ impl Organization {
         if known_user.is_some_and(|user| self.members.contains_key(&user)) {
             return Err(OrganizationError::AlreadyMember);
         }
-        let mut open = self.invitations.values().filter(|invitation| now < invitation.expires_at);
+        let open = self.invitations.values().filter(|invitation| now < invitation.expires_at);
         let same = |other: &super::Invitation| {
             other.email.get().is_some_and(|address| address.canonical() == email.canonical())
         };
         if open.clone().any(same) {
             return Err(OrganizationError::AlreadyInvited);
         }
-        if open.nth(Self::INVITATIONS_MAX - 1).is_some() {
+        let waiting = open.count();
+        if waiting >= Self::INVITATIONS_MAX {
             return Err(OrganizationError::TooManyInvitations { max: Self::INVITATIONS_MAX });
         }
+        // Who is invited counts from now on, so that accepting needs no check.
+        allowance.check((self.members.len() + waiting) as u64, 1)?;
         // Who has an account is forgotten with it, invitations to them included.
         let subject = known_user.map_or_else(|| Subject::invitation(invitation_id), Subject::from);
         Ok(Some(OrganizationEvent::MemberInvited {

@@ -3,7 +3,10 @@ use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use uuid::Uuid;
 
 use super::*;
-use crate::{identity::OrganizationName, kernel::Subject};
+use crate::{
+    identity::OrganizationName,
+    kernel::{Allowance, Quota, Subject, TierName},
+};
 
 const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(1));
 const OWNER: UserId = UserId::new(Uuid::from_u128(10));
@@ -50,8 +53,14 @@ fn invite(by: UserId, role: Role) -> OrganizationCommand {
         known_user: None,
         role,
         token_digest: "digest".to_string(),
+        allowance: seats(None),
         now: now(),
     }
+}
+
+fn seats(limit: Option<u64>) -> Allowance {
+    let tier = |name| TierName::parse(name).expect("is a name");
+    Allowance { quota: Quota::Members, tier: tier("free"), limit, more_in: Some(tier("pro")) }
 }
 
 fn invited(invited_by: UserId, role: Role) -> OrganizationEvent {
@@ -175,6 +184,7 @@ fn an_address_has_one_open_invitation_and_members_have_none() {
         known_user: Some(MEMBER),
         role: Role::User,
         token_digest: "digest".to_string(),
+        allowance: seats(None),
         now: now(),
     };
     staffed().when(command).then_expect_error(OrganizationError::AlreadyMember);
@@ -189,6 +199,7 @@ fn an_invited_user_s_address_is_sealed_under_the_user() {
         known_user: Some(STRANGER),
         role: Role::User,
         token_digest: "digest".to_string(),
+        allowance: seats(None),
         now: now(),
     };
     let events = staffed().when(command).inspect_result().expect("is accepted");
@@ -309,4 +320,65 @@ fn there_is_always_exactly_one_owner() {
         states = next;
     }
     assert!(seen > 1_000, "only {seen} changes were accepted");
+}
+
+#[test]
+fn members_and_open_invitations_take_the_tiers_seats() {
+    let with = |limit: u64, number: u128| {
+        let OrganizationCommand::Invite { by, email, known_user, role, token_digest, now, .. } =
+            invite(OWNER, Role::User)
+        else {
+            unreachable!("is an invitation")
+        };
+        let invitation_id = InvitationId::new(Uuid::from_u128(number));
+        let allowance = seats(Some(limit));
+        OrganizationCommand::Invite {
+            by,
+            invitation_id,
+            email,
+            known_user,
+            role,
+            token_digest,
+            allowance,
+            now,
+        }
+    };
+    let other = OrganizationEvent::MemberInvited {
+        invitation_id: InvitationId::new(Uuid::from_u128(21)),
+        email: Personal::new(Subject::from(STRANGER), address("else@example.org")),
+        role: Role::User,
+        token: Secret::new(Organization::invitation_secrets(INVITATION), "digest".to_string()),
+        invited_by: OWNER,
+        expires_at: now() + TimeDelta::days(1),
+    };
+    // Three members and one invitation.
+    let staffed = || staffed().and(vec![other.clone()]);
+    staffed().when(with(5, 20)).then_expect_events(vec![invited(OWNER, Role::User)]);
+    staffed().when(with(4, 20)).then_expect_error_message(
+        "the tier free has 4 members and open invitations, and 4 are used; the tier pro has more",
+    );
+    // Who was invited before a downgrade has their seat.
+    let open = staffed().and(vec![invited(OWNER, Role::User)]);
+    open.when(accept()).then_expect_events(vec![OrganizationEvent::InvitationAccepted {
+        invitation_id: INVITATION,
+        user_id: STRANGER,
+        role: Role::User,
+    }]);
+}
+
+#[test]
+fn a_tier_is_set_when_it_is_another_one() {
+    let tier = |name| TierName::parse(name).expect("is a name");
+    let reason = crate::operations::Reason::parse("they asked for it").ok();
+    let set =
+        |name| OrganizationCommand::SetTier { tier: tier(name), reason: reason.clone(), by: Some(STRANGER) };
+    let became =
+        |name| OrganizationEvent::TierSet { tier: tier(name), reason: reason.clone(), by: Some(STRANGER) };
+    given(vec![created()]).when(set("pro")).then_expect_events(vec![became("pro")]);
+    given(vec![created(), became("pro")]).when(set("pro")).then_expect_events(vec![]);
+    given(vec![created(), became("pro")]).when(set("free")).then_expect_events(vec![became("free")]);
+    given(vec![]).when(set("pro")).then_expect_error(OrganizationError::NotFound);
+    given(vec![created(), OrganizationEvent::Closed])
+        .when(set("pro"))
+        .then_expect_error(OrganizationError::NotFound);
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Refusal, RefusalKind,
-    kernel::{MediaId, named_events},
+    kernel::{Allowance, MediaId, QuotaExceeded, named_events},
 };
 
 /// The files of one organization, counted; its id is the organization's.
@@ -29,12 +29,13 @@ impl MediaLibrary {
 
 #[derive(Clone, Debug)]
 pub enum MediaLibraryCommand {
-    /// Takes a file in, if all of them then have at most `bytes_max` bytes.
+    /// Takes a file in, if all of them then have at most `bytes_max` bytes and no more than the tier has.
     Add {
         media: MediaId,
         size_bytes: u64,
-        /// None: without a limit.
+        /// The installation's, for every organization; none: without a limit.
         bytes_max: Option<u64>,
+        allowance: Allowance,
     },
     Remove {
         media: MediaId,
@@ -65,6 +66,8 @@ pub enum MediaLibraryError {
          delete what is not needed"
     )]
     Full { size_bytes: u64, bytes: u64, bytes_max: u64 },
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
 }
 
 impl Refusal for MediaLibraryError {
@@ -73,11 +76,21 @@ impl Refusal for MediaLibraryError {
     }
 
     fn code(&self) -> &'static str {
-        "MEDIA_LIBRARY_FULL"
+        match self {
+            Self::Full { .. } => "MEDIA_LIBRARY_FULL",
+            Self::Quota(exceeded) => exceeded.code(),
+        }
     }
 
     fn field(&self) -> Option<&str> {
         Some("file")
+    }
+
+    fn quota(&self) -> Option<&QuotaExceeded> {
+        match self {
+            Self::Full { .. } => None,
+            Self::Quota(exceeded) => Some(exceeded),
+        }
     }
 }
 
@@ -95,7 +108,8 @@ impl Aggregate for MediaLibrary {
         sink: &EventSink<Self>,
     ) -> Result<(), MediaLibraryError> {
         let event = match command {
-            MediaLibraryCommand::Add { media, size_bytes, bytes_max } => {
+            MediaLibraryCommand::Add { media, size_bytes, bytes_max, allowance } => {
+                allowance.check(self.bytes, size_bytes)?;
                 if let Some(bytes_max) = bytes_max
                     && self.bytes.saturating_add(size_bytes) > bytes_max
                 {

@@ -3,7 +3,7 @@ use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use uuid::Uuid;
 
 use super::*;
-use crate::kernel::{MediaId, Personal};
+use crate::kernel::{Allowance, MediaId, Personal, Quota, TierName};
 
 const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(1));
 const USER: UserId = UserId::new(Uuid::from_u128(2));
@@ -129,7 +129,18 @@ fn processing_is_noted_once_and_a_failure_can_be_made_good() {
 fn a_library_takes_no_more_than_its_limit() {
     let (first, second) = (MediaId::new(Uuid::from_u128(5)), MediaId::new(Uuid::from_u128(6)));
     let added = |media_id, size_bytes| MediaLibraryEvent::FileAdded { media_id, size_bytes };
-    let add = |size_bytes| MediaLibraryCommand::Add { media: second, size_bytes, bytes_max: Some(100) };
+    let of_tier = |limit| Allowance {
+        quota: Quota::MediaBytes,
+        tier: TierName::parse("free").expect("is a name"),
+        limit,
+        more_in: None,
+    };
+    let add = |size_bytes| MediaLibraryCommand::Add {
+        media: second,
+        size_bytes,
+        bytes_max: Some(100),
+        allowance: of_tier(None),
+    };
     let library = |events: Vec<MediaLibraryEvent>| TestFramework::<MediaLibrary>::with(()).given(events);
     library(vec![added(first, 60)]).when(add(40)).then_expect_events(vec![added(second, 40)]);
     library(vec![added(first, 60)]).when(add(41)).then_expect_error(MediaLibraryError::Full {
@@ -139,6 +150,13 @@ fn a_library_takes_no_more_than_its_limit() {
     });
     let removed = MediaLibraryEvent::FileRemoved { media_id: first, size_bytes: 60 };
     library(vec![added(first, 60), removed]).when(add(100)).then_expect_events(vec![added(second, 100)]);
+    // The tier's limit holds beside the installation's, and says which tier it is.
+    let bytes_max = Some(100);
+    let allowance = of_tier(Some(80));
+    let add = MediaLibraryCommand::Add { media: second, size_bytes: 21, bytes_max, allowance };
+    library(vec![added(first, 60)]).when(add).then_expect_error_message(
+        "the tier free has 80 bytes of media, and 60 are used; this takes 21; no tier has more",
+    );
 }
 
 #[test]

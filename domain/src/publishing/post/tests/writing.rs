@@ -82,3 +82,31 @@ fn what_was_attempted_cant_be_edited() {
             .then_expect_error(PostError::NotEditable(status));
     }
 }
+
+#[test]
+fn a_post_counts_in_the_month_that_it_is_due_in_until_it_is_cancelled() {
+    let counts_in = |events: Vec<PostEvent>| {
+        let mut post = Post::default();
+        events.into_iter().for_each(|event| post.apply(event));
+        post.counts_in().map(|month| month.as_str().to_string())
+    };
+    let may = Some("2026-05".to_string());
+    let cancelled = PostEvent::Cancelled { channels: vec![channel(1)], at: now() };
+    let with = |event: PostEvent| [scheduled(&[1]), vec![event]].concat();
+    let later = Schedule { at: "2026-06-01T00:00:00Z".parse().unwrap(), zone: TimeZone::default() };
+    let moved = PostEvent::Rescheduled { schedule: later, channels: vec![channel(1)], dropped: vec![] };
+    assert_eq!(counts_in(vec![drafted(&[1])]), None);
+    assert_eq!(counts_in(scheduled(&[1])), may);
+    assert_eq!(counts_in(with(moved)), Some("2026-06".to_string()));
+    assert_eq!(counts_in(with(PostEvent::Unscheduled { channels: vec![channel(1)] })), None);
+    assert_eq!(counts_in(with(cancelled.clone())), None);
+    // What went out counts, whatever becomes of the post afterwards.
+    let out = vec![attempted(1, 7, 1), published(1, 7), PostEvent::Archived { at: now() }];
+    assert_eq!(counts_in([scheduled(&[1]), out].concat()), may);
+    let partly = vec![
+        attempted(1, 7, 1),
+        published(1, 7),
+        PostEvent::Cancelled { channels: vec![channel(2)], at: now() },
+    ];
+    assert_eq!(counts_in([scheduled(&[1, 2]), partly].concat()), may);
+}
