@@ -19,7 +19,7 @@ pub mod own_writes;
 pub mod pages;
 pub mod routes;
 pub mod security;
-mod strict_json;
+pub(crate) mod strict_json;
 pub mod tokens;
 mod trace;
 mod who;

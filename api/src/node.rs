@@ -32,8 +32,8 @@ use annals_commands::{
     process::ProcessManagers,
     publishing::{
         Channels, ClosedOrganizations, CredentialsKeeper, DueDeliveries, FiguresKeeper, FiguresTimer,
-        FinishedPosts, MediaFiles, MediaProcessing, ProcessMedia, PublishTimer, Publisher, RefreshTimer,
-        Watchdog, WatchdogOptions,
+        FinishedPosts, ImportClerk, ImportTimer, MediaFiles, MediaProcessing, Posts, ProcessMedia,
+        PublishTimer, Publisher, RefreshTimer, Watchdog, WatchdogOptions,
     },
     restore::ForgottenAgain,
     timers::TimerWorkers,
@@ -340,6 +340,7 @@ impl Workers {
             .with(Publisher)
             .with(CredentialsKeeper)
             .with(FiguresKeeper)
+            .with(ImportClerk)
             .with(ClosedOrganizations::new(Channels::new(bus.clone(), platforms.clone())))
             .with(InvitationExpiry)
             .with(HoldingsKeeper::new(bus.clone()))
@@ -359,6 +360,7 @@ impl Workers {
                 Arc::new(PublishTimer::new(bus.clone(), platforms.clone())),
                 Arc::new(RefreshTimer::new(bus.clone(), platforms.clone())),
                 Arc::new(FiguresTimer::new(bus.clone(), platforms.clone())),
+                Arc::new(ImportTimer::new(Posts::new(bus.clone(), platforms.clone()))),
                 Arc::new(ExpireInvitations::new(identity.clone())),
                 Arc::new(ProcessMedia::new(bus.clone(), files, workshop)),
                 Arc::new(mail_timer),

@@ -11,6 +11,7 @@ mod failure;
 mod media;
 mod notifications;
 mod posts;
+mod slots;
 
 use actix_web::http::Method;
 use utoipa::{OpenApi, openapi::OpenApi as Document};
@@ -48,6 +49,7 @@ pub fn queries(routes: &mut Routes) {
     routes.foreign_query("/public/v1/analytics/{id}", figures, tell, analytics::of_channel);
     routes.foreign_query("/public/v1/analytics/post/{id}", figures, tell, analytics::of_post);
     routes.foreign_query("/public/v1/posts", Access::Right("post", "read"), tell, posts::list);
+    routes.foreign_query("/public/v1/find-slot/{id}", Access::Right("post", "read"), tell, slots::find);
 }
 
 #[derive(OpenApi)]
@@ -67,6 +69,7 @@ pub fn queries(routes: &mut Routes) {
         posts::list,
         posts::delete,
         posts::status,
+        slots::find,
     ),
     tags((name = "postiz", description = "Postiz's public API, as its clients call it")),
 )]

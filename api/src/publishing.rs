@@ -2,20 +2,27 @@
 
 pub(crate) mod activity;
 pub(crate) mod channels;
+mod check;
+mod export;
 mod feeds;
 pub(crate) mod figures;
 pub(crate) mod history;
+mod imports;
 pub(crate) mod input;
 pub(crate) mod media;
 pub(crate) mod overview;
+mod paging;
 pub(crate) mod parts;
+mod posting_times;
 pub(crate) mod posts;
 mod retry;
 mod series;
+pub(crate) mod slots;
 pub(crate) mod social;
 mod tags;
 pub(crate) mod times;
 pub(crate) mod views;
+pub(crate) mod warnings;
 
 use actix_web::http::{Method, StatusCode};
 use annals_commands::bus::CommandError;
@@ -57,10 +64,16 @@ pub fn commands(routes: &mut Routes) {
     routes.command(Method::POST, "/posts/series/{id}/pause", post("update"), series::pause);
     routes.command(Method::POST, "/posts/series/{id}/resume", post("publish"), series::resume);
     routes.command(Method::DELETE, "/posts/series/{id}", post("delete"), series::end);
+    routes.command(Method::POST, "/posts/import", post("create"), imports::import).streams_body();
+    routes.command(Method::POST, "/posts/imports/{id}/cancel", post("create"), imports::cancel);
+    routes.command(Method::POST, "/posts/check", post("create"), check::check);
     routes.command(Method::POST, "/posts/{id}/comments", Access::Right("post", "update"), posts::comment);
     routes.command(Method::POST, "/posts/{id}/retry", Access::Right("post", "publish"), retry::retry);
     routes.command(Method::POST, "/public/integrations/post", Access::Right("post", "create"), posts::create);
     routes.command(Method::POST, "/posts/tags", Access::Right("tag", "create"), tags::create);
+
+    let times = Access::Right("posting-time", "update");
+    routes.command(Method::PUT, "/posting-times", times, posting_times::change);
 }
 
 /// The read side.
@@ -75,8 +88,17 @@ pub fn queries(routes: &mut Routes) {
 
     routes.query("/posts", Access::Right("post", "read"), posts::list);
     routes.query("/posts/tags", Access::Right("tag", "read"), tags::list);
+    routes.query("/posts/series", Access::Right("post", "read"), series::reading::list);
+    routes.query("/posts/series/{id}", Access::Right("post", "read"), series::reading::show);
+    routes.query("/posts/export", Access::Right("post", "read"), export::export);
+    routes.query("/posts/imports", Access::Right("post", "read"), imports::list);
+    routes.query("/posts/imports/{id}", Access::Right("post", "read"), imports::show);
+    routes.query("/posts/find-slot", Access::Right("post", "read"), slots::find_any);
+    routes.query("/posts/find-slot/{id}", Access::Right("post", "read"), slots::find_for_channel);
     routes.query("/posts/{id}", Access::Right("post", "read"), posts::show);
     routes.query("/posts/{id}/history", Access::Right("post", "read"), history::history);
+
+    routes.query("/posting-times", Access::Right("posting-time", "read"), posting_times::show);
 
     routes.query("/media", Access::Right("media", "read"), media::list);
     routes.query("/media/{id}", Access::Right("media", "read"), media::show);
@@ -125,6 +147,18 @@ fn figures(routes: &mut Routes) {
         posts::of_channel,
         posts::show,
         retry::retry,
+        posting_times::change,
+        posting_times::show,
+        slots::find_any,
+        slots::find_for_channel,
+        check::check,
+        export::export,
+        imports::import,
+        imports::cancel,
+        imports::list,
+        imports::show,
+        series::reading::list,
+        series::reading::show,
         series::change,
         series::pause,
         series::resume,

@@ -9,7 +9,9 @@ use annals_projections::{
         api_keys::ApiKeys, external_identities::ExternalIdentities, organizations::Organizations,
         sessions::Sessions, usage::Usage, users::Users,
     },
-    publishing::{Activity, Channels, Figures, Media, Posts, Tags},
+    publishing::{
+        Activity, Channels, Figures, Imports, Media, PostOrigins, PostingTimes, Posts, Series, Tags,
+    },
 };
 
 macro_rules! read_models {
@@ -32,8 +34,12 @@ read_models![
     ExternalIdentities,
     Usage,
     Channels,
+    Imports,
     Media,
+    PostOrigins,
+    PostingTimes,
     Posts,
+    Series,
     Tags,
     Figures,
     Activity,

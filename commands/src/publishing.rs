@@ -2,11 +2,14 @@
 
 pub mod authorizations;
 pub mod channels;
+mod checks;
 mod closing;
 mod figures;
+pub mod import;
 pub mod media;
 mod months;
 mod outcome;
+pub mod posting_times;
 pub mod posts;
 mod publish;
 mod publisher;
@@ -20,7 +23,9 @@ pub mod watchdog;
 pub use channels::Channels;
 pub use closing::ClosedOrganizations;
 pub use figures::{FiguresKeeper, FiguresTimer};
+pub use import::{ImportClerk, ImportTimer, Imports};
 pub use media::{FinishedPosts, Media, MediaFiles, MediaLimits, MediaProcessing, ProcessMedia};
+pub use posting_times::PostingTimes;
 pub use posts::{Member, Posts};
 pub use publish::PublishTimer;
 pub use publisher::Publisher;

@@ -14,8 +14,8 @@ use crate::{
     identity::{ApiKey, Holdings, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
     publishing::{
-        ChannelFigures, Integration, MediaAsset, MediaLibrary, Post, PostFigures, PostingMonth, Series,
-        TagBook,
+        ChannelFigures, Import, Integration, MediaAsset, MediaLibrary, Post, PostFigures, PostingMonth,
+        PostingSchedule, Series, TagBook,
     },
 };
 
@@ -51,6 +51,7 @@ pub fn event_schemas() -> Vec<EventSchema> {
         of::<Organization>("1"),
         of::<ApiKey>("1"),
         of::<Holdings>("1"),
+        of::<Import>("1"),
         of::<Integration>("1"),
         of::<MediaAsset>("1"),
         of::<MediaLibrary>("1"),
@@ -58,6 +59,7 @@ pub fn event_schemas() -> Vec<EventSchema> {
         of::<PostFigures>("1"),
         of::<ChannelFigures>("1"),
         of::<PostingMonth>("1"),
+        of::<PostingSchedule>("1"),
         of::<Series>("1"),
         of::<TagBook>("1"),
         of::<Operatorship>("1"),

@@ -90,9 +90,12 @@ async fn an_assistant_learns_the_tools_and_which_of_them_only_read() {
             destructive.insert(name);
         }
     }
-    assert_eq!(reading, BTreeSet::from(["describe_channel", "get_post", "list_channels", "list_posts"]));
+    assert_eq!(
+        reading,
+        BTreeSet::from(["describe_channel", "find_slot", "get_post", "list_channels", "list_posts"])
+    );
     assert_eq!(destructive, BTreeSet::from(["delete_post", "update_post"]));
-    assert_eq!(tools.len(), 8);
+    assert_eq!(tools.len(), 9);
 }
 
 #[tokio::test]
@@ -124,6 +127,8 @@ async fn a_post_is_written_once_changed_listed_and_deleted() {
         (&json!("VERSION_CONFLICT"), &changed["version"])
     );
 
+    let slot = client.tool("find_slot", json!({"channel": channel})).await;
+    assert_eq!((slot["isDefault"].as_bool(), slot["channel"].as_str()), (Some(true), Some(channel.as_str())));
     let listed = client.tool("list_posts", json!({"status": "draft"})).await;
     assert_eq!(
         (&listed["posts"][0]["content"], &listed["page"]["total"]),

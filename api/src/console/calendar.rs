@@ -190,6 +190,11 @@ impl Span {
                                     span.entry-head {
                                         @if let Some(at) = post.scheduled_at { (time(at, frame.zone, "%H:%M")) }
                                         (status_pill(post.status))
+                                        @if let Some(series) = &post.series {
+                                            span.muted title="An occurrence of a series" {
+                                                "↻ " (series.status.as_deref().unwrap_or("series"))
+                                            }
+                                        }
                                     }
                                     span.entry-text { (shortened(&post.content, chars)) }
                                 }

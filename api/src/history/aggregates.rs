@@ -7,8 +7,8 @@ use annals_domain::{
     identity::{ApiKey, Holdings, Organization, Session, User},
     operations::{Disclosure, Operatorship, ProjectionControl, TimerControl},
     publishing::{
-        ChannelFigures, Integration, MediaAsset, MediaLibrary, Post, PostFigures, PostingMonth, Series,
-        TagBook,
+        ChannelFigures, Import, Integration, MediaAsset, MediaLibrary, Post, PostFigures, PostingMonth,
+        PostingSchedule, Series, TagBook,
     },
 };
 use annals_eventstore::{EventStore, LoadError, Opening, RecordedEvent, StreamId};
@@ -67,6 +67,7 @@ aggregates![
     Organization,
     ApiKey,
     Holdings,
+    Import,
     Integration,
     MediaAsset,
     MediaLibrary,
@@ -74,6 +75,7 @@ aggregates![
     PostFigures,
     ChannelFigures,
     PostingMonth,
+    PostingSchedule,
     Series,
     TagBook,
     Mailing,

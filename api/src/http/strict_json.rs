@@ -10,7 +10,7 @@ use super::answer::{ApiError, FieldError};
 pub(super) const DEPTH_MAX: usize = 32;
 
 /// Parses a whole document into a wire struct.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         ApiError::field("body", format!("must be UTF-8; byte {} is not", error.valid_up_to()))
     })?;

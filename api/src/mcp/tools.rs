@@ -25,6 +25,7 @@ use crate::{
         failed,
         input::{PostBody, member},
         posts::{self, PostsQuery},
+        slots::{self, SlotQuery, SlotView},
         views::{ChannelView, PostView},
     },
     state::AppState,
@@ -192,6 +193,13 @@ impl Tools {
         told(analytics::report(&self.state, &self.caller, input).await)
     }
 
+    /// The next posting time of the organization at which nothing is due yet, of one channel or of all: what to
+    /// schedule a post for. It is not held: another may schedule for it too.
+    #[tool(annotations(title = "Find a free posting time", read_only_hint = true, open_world_hint = false))]
+    async fn find_slot(&self, Parameters(query): Parameters<SlotQuery>) -> Result<CallToolResult, ErrorData> {
+        told(self.slot(query).await)
+    }
+
     /// One post, with where it stands on each channel.
     #[tool(annotations(title = "Show a post", read_only_hint = true, open_world_hint = false))]
     async fn get_post(&self, Parameters(input): Parameters<PostInput>) -> Result<CallToolResult, ErrorData> {
@@ -237,7 +245,7 @@ impl Tools {
         let outcome = commands.create(&caller.context, member(&caller), request).await.map_err(failed)?;
         self.wrote(outcome.receipt.position);
         let id = outcome.value.ok_or_else(|| ApiError::not_found("post"))?;
-        posts::as_written(&self.state, &caller, id).await
+        posts::as_written_and_warned(&self.state, &caller, id).await
     }
 
     async fn update(&self, input: UpdateInput) -> Result<PostView, ApiError> {
@@ -250,7 +258,7 @@ impl Tools {
         let commands = posts::commands(&self.state);
         let outcome = commands.revise(&caller.context, member(&caller), id, request).await.map_err(failed)?;
         self.wrote(outcome.receipt.position);
-        posts::as_written(&self.state, &caller, id).await
+        posts::as_written_and_warned(&self.state, &caller, id).await
     }
 
     async fn delete(&self, id: Uuid) -> Result<posts::DeletedPost, ApiError> {
@@ -279,6 +287,11 @@ impl Tools {
         self.caller.require("post", "read")?;
         let (posts, page) = posts::find_page(&self.state, &self.caller, &query).await?;
         Ok(Posts { posts, page })
+    }
+
+    async fn slot(&self, query: SlotQuery) -> Result<SlotView, ApiError> {
+        self.caller.require("post", "read")?;
+        slots::find(&self.state, &self.caller, &query).await
     }
 
     async fn show(&self, id: Uuid) -> Result<PostView, ApiError> {

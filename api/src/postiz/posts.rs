@@ -20,7 +20,7 @@ use crate::{
     publishing::{
         failed,
         input::{PostBody, PostType, TargetBody, member},
-        parts::{self, MediaBody, StringOr, bodies},
+        parts::{self, MediaBody, StringOr},
         posts::{commands, find, get},
         times::{self, End},
         views::{DeliveryView, PostView},
@@ -324,7 +324,7 @@ fn entries(post: &PostView, channels: &BTreeMap<Uuid, Channel>, customer: Option
             state: state_of(delivery.status)?,
             interval_in_days: None,
             group: post.id,
-            creation_method: "UNKNOWN",
+            creation_method: creation_method(post.source.as_deref()),
             settings: Map::new(),
             tags: tags.collect(),
             integration: ChannelEntry {
@@ -338,8 +338,19 @@ fn entries(post: &PostView, channels: &BTreeMap<Uuid, Channel>, customer: Option
     post.integrations.iter().filter_map(entry).collect()
 }
 
-fn moment(at: DateTime<Utc>) -> String {
+/// As Postiz writes a time.
+pub(super) fn moment(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Through which door it came; Postiz has no word for what a worker wrote.
+fn creation_method(source: Option<&str>) -> &'static str {
+    match source {
+        Some("WEB") => "WEB",
+        Some("API") => "API",
+        Some("MCP") => "MCP",
+        _ => "UNKNOWN",
+    }
 }
 
 /// In Postiz's words; what was cancelled is not there any more.
@@ -410,32 +421,12 @@ pub(super) async fn status(
     };
     // It is written anew as it was read: what another changed meanwhile would be lost.
     caller.context.expected_version = Some(view.version);
-    let request = as_body(view, kind).request(&state, &caller).await.map_err(renamed)?;
+    let request = PostBody::of(view, kind).request(&state, &caller).await.map_err(renamed)?;
     let outcome = commands(&state).revise(&caller.context, member(&caller), post, request).await;
     let position = outcome.map_err(failed).map_err(renamed)?.receipt.position;
     Ok(HttpResponse::Ok()
         .insert_header((POSITION_HEADER, position.to_string()))
         .json(StatusView { id: id.into_inner(), state: state_now }))
-}
-
-fn as_body(view: PostView, kind: PostType) -> PostBody {
-    let target = |delivery: DeliveryView| TargetBody {
-        id: delivery.id,
-        content: delivery.content,
-        media: delivery.media.map(bodies),
-        thread: delivery.thread.map(bodies),
-    };
-    PostBody {
-        content: view.content,
-        media: bodies(view.media),
-        thread: bodies(view.thread),
-        integrations: view.integrations.into_iter().map(target).collect(),
-        kind,
-        scheduled_at: view.scheduled_at.map(moment),
-        recurrence: None,
-        timezone: view.timezone,
-        tags: view.tags.iter().map(|tag| tag.id.to_string()).collect(),
-    }
 }
 
 fn id_of(post: Uuid, channel: Uuid) -> String {

@@ -8,14 +8,16 @@ use annals_domain::{
         tags::TagName,
     },
 };
+use chrono::SecondsFormat;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    parts::{MediaBody, MediaEntry, PartBody, StringOr, ThreadEntry, drafts},
+    parts::{MediaBody, MediaEntry, PartBody, StringOr, ThreadEntry, bodies, drafts},
     times,
+    views::{DeliveryView, PostView},
 };
 use crate::{
     http::{ApiError, Caller, FieldError},
@@ -114,20 +116,42 @@ impl PostBody {
             .filter_map(|(index, tag)| tag_ref(index, tag).map_err(|error| errors.push(error)).ok())
             .collect();
         let Some(plan) = plan.filter(|_| errors.is_empty()) else { return Err(ApiError::validation(errors)) };
-        Ok(PostRequest {
-            draft: Draft {
-                content: self.content,
-                media: drafts(self.media),
-                thread: drafts(self.thread),
-                targets: self.integrations.into_iter().map(TargetDraft::from).collect(),
-                tags: Vec::new(),
-            },
-            tags,
-            plan,
-        })
+        Ok(PostRequest { draft: self.draft(), tags, plan })
     }
 
-    fn plan(&self, zone: TimeZone) -> Result<Plan, FieldError> {
+    /// What it says and where it goes, without its tags.
+    pub(super) fn draft(self) -> Draft {
+        Draft {
+            content: self.content,
+            media: drafts(self.media),
+            thread: drafts(self.thread),
+            targets: self.integrations.into_iter().map(TargetDraft::from).collect(),
+            tags: Vec::new(),
+        }
+    }
+
+    /// A post as it was read, to be sent again; its tags by their ids.
+    pub(crate) fn of(view: PostView, kind: PostType) -> Self {
+        let target = |delivery: DeliveryView| TargetBody {
+            id: delivery.id,
+            content: delivery.content,
+            media: delivery.media.map(bodies),
+            thread: delivery.thread.map(bodies),
+        };
+        Self {
+            content: view.content,
+            media: bodies(view.media),
+            thread: bodies(view.thread),
+            integrations: view.integrations.into_iter().map(target).collect(),
+            kind,
+            scheduled_at: view.scheduled_at.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            recurrence: None,
+            timezone: view.timezone,
+            tags: view.tags.iter().map(|tag| tag.id.to_string()).collect(),
+        }
+    }
+
+    pub(super) fn plan(&self, zone: TimeZone) -> Result<Plan, FieldError> {
         let field = |message: &str| FieldError::new("scheduledAt", message);
         let given = self.scheduled_at.as_deref();
         let schedule = given

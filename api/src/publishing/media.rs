@@ -126,6 +126,11 @@ impl MediaDesk {
         })
     }
 
+    /// Where files lie while they come in.
+    pub(super) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
     /// What makes smaller ones of images on this node.
     pub fn workshop(&self) -> ImageWorkshop {
         ImageWorkshop::new(self.spool.clone(), self.pixels)

@@ -1,18 +1,21 @@
 //! `/posts`: write, change, delete, list.
 
+use std::collections::BTreeMap;
+
 use actix_web::web;
 use annals_commands::publishing::{Posts as Commands, series::SeriesRequest};
 use annals_domain::{
-    kernel::{IntegrationId, OrganizationId, PostId, TagId, TimeZone, UserId},
+    kernel::{IntegrationId, OrganizationId, PostId, SeriesId, TagId, TimeZone, UserId},
     publishing::{Post, PostStatus},
 };
+use annals_eventstore::Source;
 use annals_projections::{
     Reader,
     identity::Users,
     publishing::{
-        Channels, Posts, Tags, channels, people,
-        posts::{self, Paging, PostFilter},
-        tags,
+        Channels, PostOrigins, Posts, Series, Tags, channels, people,
+        posts::{self, Paging, PostFilter, Seen},
+        series, tags,
     },
 };
 use schemars::JsonSchema;
@@ -26,6 +29,7 @@ use super::{
     parts::PartBody,
     times::{self, End},
     views::{ChannelName, Names, PostView},
+    warnings::{self, Written},
 };
 use crate::{
     http::{
@@ -54,25 +58,29 @@ pub(crate) struct DeletedPost {
 #[into_params(parameter_in = Query)]
 pub(crate) struct PostsQuery {
     /// A day or a time: due then or later. With it, or with `endDate`, the order is by time; without, the newest first.
-    start_date: Option<String>,
+    pub(super) start_date: Option<String>,
     /// A day (which is within) or a time (before which).
-    end_date: Option<String>,
+    pub(super) end_date: Option<String>,
     /// Whose days are meant; the user's own if it is left out.
-    timezone: Option<String>,
+    pub(super) timezone: Option<String>,
     /// One or several with commas between: `scheduled,failed`.
-    status: Option<String>,
+    pub(super) status: Option<String>,
     /// A channel's id.
-    channel: Option<Uuid>,
+    pub(super) channel: Option<Uuid>,
     /// A tag's id.
-    tag: Option<Uuid>,
+    pub(super) tag: Option<Uuid>,
     /// A user's id.
-    author: Option<Uuid>,
+    pub(super) author: Option<Uuid>,
+    /// A series' id: its occurrences, by time.
+    pub(super) series: Option<Uuid>,
+    /// Through which door they came: `WEB`, `API`, `MCP` or `WORKER` (imports).
+    pub(super) source: Option<String>,
     /// Anywhere in the texts, without regard to case.
-    q: Option<String>,
+    pub(super) q: Option<String>,
     /// From 1.
-    page: Option<u64>,
+    pub(super) page: Option<u64>,
     /// At most 100; 20 if it is left out.
-    per_page: Option<u64>,
+    pub(super) per_page: Option<u64>,
 }
 
 /// Writes a post: keeps it as a draft, publishes it now, or schedules it. With `recurrence`, the answer
@@ -95,7 +103,7 @@ pub(super) async fn create(
     };
     let outcome = outcome.map_err(failed)?;
     let Some(id) = outcome.value else { return Err(ApiError::not_found("post")) };
-    written(&state, &caller, id, Answer::created, outcome.receipt.position).await
+    warned(&state, &caller, id, Answer::created, outcome.receipt.position).await
 }
 
 /// Changes a draft or scheduled post: it will be as the body says.
@@ -115,7 +123,7 @@ pub(super) async fn revise(
     let request = body.request(&state, &caller).await?;
     let outcome =
         commands(&state).revise(&caller.context, member(&caller), *id, request).await.map_err(failed)?;
-    written(&state, &caller, *id, Answer::ok, outcome.receipt.position).await
+    warned(&state, &caller, *id, Answer::ok, outcome.receipt.position).await
 }
 
 /// Adds a reply to the end of a draft's or scheduled post's thread. It is published on every channel,
@@ -132,7 +140,7 @@ pub(super) async fn comment(
 ) -> ApiResult {
     let outcome = commands(&state).reply(&caller.context, member(&caller), *id, body.into()).await;
     let position = outcome.map_err(failed)?.receipt.position;
-    written(&state, &caller, *id, Answer::created, position).await
+    warned(&state, &caller, *id, Answer::created, position).await
 }
 
 /// Deletes a draft, cancels a scheduled post, takes anything else off the lists.
@@ -224,6 +232,21 @@ pub(crate) async fn find(
     Ok((found.iter().map(|post| view(post, &names)).collect(), total))
 }
 
+/// The next posts after one, in the order in which they were written, and the last of them.
+pub(super) async fn after(
+    state: &AppState,
+    caller: &Caller,
+    filter: &PostFilter,
+    seen: Option<Seen>,
+    limit: i64,
+) -> Result<(Vec<PostView>, Option<Seen>), ApiError> {
+    let (reader, organization) = (&state.reader, caller.organization_id);
+    let found = posts::after(reader.pool(), organization, filter, seen, limit).await?;
+    let names = names(reader, organization, &found).await?;
+    let last = found.last().map(|post| Seen { created_at: post.created_at, id: post.id }).or(seen);
+    Ok((found.iter().map(|post| view(post, &names)).collect(), last))
+}
+
 /// One post, with where it stands on each channel.
 #[utoipa::path(
     get, path = "/posts/{id}", tag = "posts", params(("id" = Uuid, Path)),
@@ -262,6 +285,31 @@ pub(super) async fn written(
     answer(post).position(position).version(version).respond()
 }
 
+/// The same, with what its author may want to know.
+async fn warned(
+    state: &AppState,
+    caller: &Caller,
+    id: PostId,
+    answer: fn(PostView) -> Answer<PostView>,
+    position: u64,
+) -> ApiResult {
+    let post = as_written_and_warned(state, caller, id).await?;
+    let version = post.version;
+    answer(post).position(position).version(version).respond()
+}
+
+/// The post as the write side has it now, with what its author may want to know.
+pub(crate) async fn as_written_and_warned(
+    state: &AppState,
+    caller: &Caller,
+    id: PostId,
+) -> Result<PostView, ApiError> {
+    let view = as_written(state, caller, id).await?;
+    let post = state.bus.load::<Post>(id).await?.state;
+    let warnings = warnings::if_known(state, caller, &Written::of(id, &post)).await;
+    Ok(PostView { warnings, ..view })
+}
+
 /// The post as the write side has it now.
 pub(crate) async fn as_written(state: &AppState, caller: &Caller, id: PostId) -> Result<PostView, ApiError> {
     let loaded = state.bus.load::<Post>(id).await?;
@@ -270,10 +318,12 @@ pub(crate) async fn as_written(state: &AppState, caller: &Caller, id: PostId) ->
 }
 
 /// All read models that a post's view is joined from.
-async fn readers<'s>(state: &'s AppState, who: &impl Reads) -> Result<&'s Reader, ApiError> {
+pub(super) async fn readers<'s>(state: &'s AppState, who: &impl Reads) -> Result<&'s Reader, ApiError> {
     state.reader_for::<Users>(who).await?;
     state.reader_for::<Channels>(who).await?;
     state.reader_for::<Tags>(who).await?;
+    state.reader_for::<Series>(who).await?;
+    state.reader_for::<PostOrigins>(who).await?;
     state.reader_for::<Posts>(who).await
 }
 
@@ -288,6 +338,12 @@ async fn names(
     channel_ids.dedup();
     let authors: Vec<Uuid> = found.iter().map(|found| found.post.author().uuid()).collect();
     let pool = reader.pool();
+    let in_series = found.iter().filter_map(|found| found.post.occurrence());
+    let in_series: Vec<_> = in_series.map(|occurrence| occurrence.series_id).collect();
+    let series = match in_series.is_empty() {
+        true => BTreeMap::new(),
+        false => series::states(pool, organization, &in_series).await?,
+    };
     let channels = channels::named(pool, organization, &channel_ids).await?;
     let tags = tags::named(pool, organization).await?;
     Ok(Names {
@@ -297,6 +353,7 @@ async fn names(
             .collect(),
         tags: tags.into_iter().map(|(id, tag)| (id, tag.into())).collect(),
         people: people::names(pool, &authors).await?,
+        series,
     })
 }
 
@@ -304,12 +361,13 @@ fn view(found: &posts::PostView, names: &Names) -> PostView {
     PostView {
         created_at: Some(found.created_at),
         updated_at: Some(found.updated_at),
+        source: found.source.clone(),
         ..PostView::of(found.id, &found.post, found.version, names)
     }
 }
 
 impl PostsQuery {
-    fn filter(&self, zone: &TimeZone) -> Result<(PostFilter, Paging), Vec<FieldError>> {
+    pub(super) fn filter(&self, zone: &TimeZone) -> Result<(PostFilter, Paging), Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut moment = |field, text: Option<&String>, end| {
             times::moment(field, text.map(String::as_str), zone, end).unwrap_or_else(|error| {
@@ -322,6 +380,10 @@ impl PostsQuery {
         let statuses = statuses(self.status.as_deref()).unwrap_or_else(|error| {
             errors.push(error);
             Vec::new()
+        });
+        let source = source(self.source.as_deref()).unwrap_or_else(|error| {
+            errors.push(error);
+            None
         });
         if self.q.as_ref().is_some_and(|q| q.chars().count() > SEARCH_CHARS_MAX) {
             errors.push(FieldError::new("q", format!("must have at most {SEARCH_CHARS_MAX} characters")));
@@ -343,10 +405,21 @@ impl PostsQuery {
             channel: self.channel.map(IntegrationId::new),
             tag: self.tag.map(TagId::new),
             author: self.author.map(UserId::new),
+            series: self.series.map(SeriesId::new),
+            source,
             text: self.q.clone().filter(|q| !q.trim().is_empty()),
         };
         Ok((filter, Paging { page, per_page }))
     }
+}
+
+fn source(text: Option<&str>) -> Result<Option<Source>, FieldError> {
+    const ALL: [Source; 4] = [Source::Web, Source::Api, Source::Mcp, Source::Worker];
+    let Some(text) = text else { return Ok(None) };
+    let found = ALL.into_iter().find(|source| source.as_str().eq_ignore_ascii_case(text));
+    found.map(Some).ok_or_else(|| {
+        FieldError::new("source", format!("must be one of {}", ALL.map(Source::as_str).join(", ")))
+    })
 }
 
 fn statuses(text: Option<&str>) -> Result<Vec<PostStatus>, FieldError> {
@@ -377,12 +450,13 @@ mod tests {
             start_date: Some("soon".into()),
             end_date: Some("later".into()),
             status: Some("scheduled,lost".into()),
+            source: Some("FAX".into()),
             q: Some("x".repeat(201)),
             page: Some(0),
             per_page: Some(101),
             ..PostsQuery::default()
         };
-        assert_eq!(fields(query), ["startDate", "endDate", "status", "q", "page", "perPage"]);
+        assert_eq!(fields(query), ["startDate", "endDate", "status", "source", "q", "page", "perPage"]);
         assert_eq!(fields(PostsQuery::default()), Vec::<String>::new());
     }
 

@@ -1,5 +1,7 @@
 //! `/posts/series`: posts that recur, changed, paused and ended as one.
 
+pub(crate) mod reading;
+
 use actix_web::web;
 use annals_commands::{
     bus::{CommandError, Outcome},
@@ -40,11 +42,11 @@ pub(super) struct SeriesView {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct SeriesPostView {
+pub(crate) struct SeriesPostView {
     pub id: Uuid,
     pub scheduled_at: Option<DateTime<Utc>>,
     /// As a post's.
-    pub status: &'static str,
+    pub status: String,
 }
 
 /// Changes a series from now on: posts that are not due yet give way to new ones, as the body says.
@@ -105,7 +107,11 @@ async fn answer(state: &AppState, id: SeriesId, outcome: Result<Outcome<()>, Com
     for post in series.posts() {
         let state = state.bus.load::<Post>(*post).await?.state;
         let scheduled_at = state.schedule().map(|schedule| schedule.at);
-        posts.push(SeriesPostView { id: post.uuid(), scheduled_at, status: state.status().as_str() });
+        posts.push(SeriesPostView {
+            id: post.uuid(),
+            scheduled_at,
+            status: state.status().as_str().to_string(),
+        });
     }
     let view = SeriesView {
         id: id.uuid(),

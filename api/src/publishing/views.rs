@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use annals_commands::bus::{CommandBus, CommandError};
 use annals_domain::{
-    kernel::{IntegrationId, OrganizationId, PostId, TagId},
+    kernel::{IntegrationId, OrganizationId, PostId, SeriesId, TagId},
     publishing::{
-        Integration, Post, TagBook,
+        Integration, Post, Series, TagBook,
         post::{Delivery, DeliveryState, MediaReference, Part, Standing, Target},
         series::Occurrence,
     },
@@ -16,6 +16,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use super::warnings::WarningView;
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -42,23 +44,33 @@ pub(crate) struct PostView {
     pub created_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<DateTime<Utc>>,
+    /// Through which door it came: `WEB`, `API`, `MCP` or `WORKER` (an import).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The ETag: send it as `If-Match` with a change.
     pub version: u64,
+    /// Where it was just written or changed: what its author may want to know. Nothing is refused for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<WarningView>>,
 }
 
 /// Which occurrence of which series a post is.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OccurrenceView {
     /// The series'.
     pub id: Uuid,
     /// From 1.
     pub occurrence: u32,
+    /// The series': `active`, `paused` or `ended`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }
 
-impl From<Occurrence> for OccurrenceView {
-    fn from(occurrence: Occurrence) -> Self {
-        Self { id: occurrence.series_id.uuid(), occurrence: occurrence.number }
+impl OccurrenceView {
+    fn of(occurrence: Occurrence, names: &Names) -> Self {
+        let id = occurrence.series_id;
+        Self { id: id.uuid(), occurrence: occurrence.number, status: names.series.get(&id).cloned() }
     }
 }
 
@@ -246,6 +258,8 @@ pub(super) struct Names {
     pub(super) channels: BTreeMap<IntegrationId, ChannelName>,
     pub(super) tags: BTreeMap<TagId, TagView>,
     pub(super) people: BTreeMap<Uuid, String>,
+    /// The states of series.
+    pub(super) series: BTreeMap<SeriesId, String>,
 }
 
 impl Names {
@@ -262,6 +276,11 @@ impl Names {
                 let (platform, name) = (loaded.platform().to_string(), account.name.clone());
                 names.channels.insert(channel, ChannelName { platform, name });
             }
+        }
+        if let Some(occurrence) = post.occurrence() {
+            let id = occurrence.series_id;
+            let status = bus.load::<Series>(id).await?.state.status();
+            names.series.insert(id, status.as_str().to_string());
         }
         if !post.composition().tags().is_empty() {
             let book = bus.load::<TagBook>(organization).await?.state;
@@ -296,13 +315,15 @@ impl PostView {
                 })
                 .collect(),
             tags: composition.tags().iter().filter_map(|id| names.tags.get(id).cloned()).collect(),
-            series: post.occurrence().map(OccurrenceView::from),
+            series: post.occurrence().map(|occurrence| OccurrenceView::of(occurrence, names)),
             scheduled_at: post.schedule().map(|schedule| schedule.at),
             timezone: post.schedule().map(|schedule| schedule.zone.as_str().to_string()),
             author: AuthorView { id: author, name: names.people.get(&author).cloned() },
             created_at: None,
             updated_at: None,
+            source: None,
             version,
+            warnings: None,
         }
     }
 }

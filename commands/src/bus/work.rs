@@ -182,6 +182,16 @@ impl Work {
         self.client_subject = Some(subject.to_string());
     }
 
+    /// Takes back everything that was collected: what was asked was only tried. That it could be done is still
+    /// confirmed at the versions it was decided on.
+    pub fn discard(&mut self) {
+        for opened in &mut self.opened {
+            opened.events.clear();
+        }
+        self.claims.clear();
+        self.forget.clear();
+    }
+
     /// Ids for the answer to a retry under the same idempotency key.
     pub fn result(&mut self, result: serde_json::Value) {
         self.result = result;

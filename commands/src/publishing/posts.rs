@@ -13,7 +13,9 @@ use annals_domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{PublishingRefusal, channels::channel_of, media::attach, months::planning, reach::usable};
+use super::{
+    PublishingRefusal, channels::channel_of, checks::written, media::attach, months::planning, reach::usable,
+};
 use crate::{
     bus::{CommandBus, CommandError, Context, Outcome, Work},
     ports::social::{OutgoingPart, Platforms},
@@ -69,26 +71,27 @@ impl Posts {
         member: Member,
         request: PostRequest,
     ) -> Result<Outcome<PostId>, CommandError> {
-        let id = PostId::new(Uuid::now_v7());
+        self.create_as(context, member, PostId::new(Uuid::now_v7()), request).await
+    }
+
+    /// The same under an id that follows from what it came of, so that it is written once.
+    ///
+    /// # Errors
+    /// As [`Posts::create`].
+    pub(super) async fn create_as(
+        &self,
+        context: &Context,
+        member: Member,
+        id: PostId,
+        request: PostRequest,
+    ) -> Result<Outcome<PostId>, CommandError> {
         let (request, platforms) = (Arc::new(request), self.platforms.clone());
         let mut outcome = self
             .bus
             .transact(context, "CreatePost", move |work| {
                 let (request, platforms) = (Arc::clone(&request), platforms.clone());
                 Box::pin(async move {
-                    let (composition, new_tags) = compose(work, &platforms, member, &request).await?;
-                    let shown = composition.clone();
-                    let command = PostCommand::Create {
-                        organization: member.organization,
-                        author: member.user,
-                        composition,
-                        plan: request.plan.clone(),
-                        occurrence: None,
-                        now: work.now(),
-                    };
-                    planning(work, id, command).await?;
-                    attach(work, member.organization, id, &[], &shown).await?;
-                    create_tags(work, member.organization, new_tags).await?;
+                    written(work, &platforms, member, id, &request).await?;
                     work.result(json!({ "id": id }));
                     Ok(id)
                 })

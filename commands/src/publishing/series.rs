@@ -32,7 +32,11 @@ pub struct SeriesRequest {
 }
 
 impl SeriesRequest {
-    fn recurrence(&self) -> Result<Recurrence, CommandError> {
+    /// Its rule, read.
+    ///
+    /// # Errors
+    /// An invalid `recurrence`.
+    pub fn recurrence(&self) -> Result<Recurrence, CommandError> {
         let invalid =
             |why: &dyn ToString| CommandError::refused(Invalid::field("recurrence", why.to_string()));
         let Plan::Publish(Due::At(start)) = &self.post.plan else {

@@ -62,6 +62,8 @@ ids! {
     PostId,
     /// A post that recurs.
     SeriesId,
+    /// Many posts at once, from a file.
+    ImportId,
     /// A label for posts.
     TagId,
     /// A file of the media library.

@@ -33,6 +33,7 @@ pub use event::{PostEvent, RetryBasis};
 pub use overdue::{Overdue, OverdueCause};
 pub use part::{AltText, DELAY_MAX, MEDIA_MAX, MediaReference, Part, PostText};
 pub use schedule::Schedule;
+pub(super) use schedule::moment;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

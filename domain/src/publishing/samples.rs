@@ -12,16 +12,19 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    ChannelFigures, ChannelFiguresEvent, Integration, IntegrationEvent, MediaAsset, MediaAssetEvent,
-    MediaLibrary, MediaLibraryEvent, Post, PostEvent, PostFigures, PostFiguresEvent, PostingMonth,
-    PostingMonthEvent, Series, SeriesEvent, TagBook, TagBookEvent,
+    ChannelFigures, ChannelFiguresEvent, Import, ImportEvent, Integration, IntegrationEvent, MediaAsset,
+    MediaAssetEvent, MediaLibrary, MediaLibraryEvent, Post, PostEvent, PostFigures, PostFiguresEvent,
+    PostingMonth, PostingMonthEvent, PostingSchedule, PostingScheduleEvent, Series, SeriesEvent, TagBook,
+    TagBookEvent,
     figures::{AccountCounts, Missing, MissingClass, PostCounts},
+    import::{FailedRow, ImportRow, Problem, RowContent, RowPlan, WrittenRow},
     integration::{Account, Label},
     media::{FileName, MediaOrigin, MediaType, StoredFile, Variant},
     post::{
         Composition, Draft, Failure, FailureClass, MediaDraft, OverdueCause, PartDraft, RetryBasis, Schedule,
         TargetDraft,
     },
+    posting_schedule::{ChannelTimes, PostingTime, TimeOfDay, Timetable, WeekDay},
     series::{Occurrence, Recurrence},
     tags::{Color, TagName},
 };
@@ -273,6 +276,59 @@ fn months() -> Vec<PostingMonthEvent> {
     ]
 }
 
+fn imports() -> Vec<ImportEvent> {
+    let at: DateTime<Utc> = "2026-05-01T09:00:00Z".parse().unwrap();
+    let schedule = Schedule { at, zone: TimeZone::parse("Europe/Berlin").unwrap() };
+    let composition = Composition::parse(&Draft {
+        content: "hello".to_string(),
+        targets: vec![id::<IntegrationId>(1).into()],
+        ..Draft::default()
+    })
+    .unwrap();
+    let post =
+        |plan| RowContent::Post { composition: composition.clone(), tags: vec!["Launch".to_string()], plan };
+    let problem = Problem { field: "content".to_string(), message: "must not be empty".to_string() };
+    let unusable = RowContent::Unusable { problems: vec![problem.clone()] };
+    let contents = [post(RowPlan::Draft { schedule: None }), post(RowPlan::Schedule { schedule }), unusable];
+    vec![
+        ImportEvent::Opened {
+            organization_id: id::<OrganizationId>(2),
+            author_id: id::<UserId>(3),
+            rows: 3,
+            at,
+        },
+        ImportEvent::RowsReceived {
+            rows: (1..).zip(contents).map(|(number, content)| ImportRow { number, content }).collect(),
+        },
+        ImportEvent::Started { at },
+        ImportEvent::RowsWorked {
+            written: vec![
+                WrittenRow { row: 1, post_id: id::<PostId>(11) },
+                WrittenRow { row: 2, post_id: id::<PostId>(12) },
+            ],
+            failed: vec![FailedRow { row: 3, problems: vec![problem] }],
+            at,
+        },
+        ImportEvent::Completed { at },
+        ImportEvent::Cancelled { reason: Some("whoever began it is no member any more".to_string()), at },
+    ]
+}
+
+fn posting_schedules() -> Vec<PostingScheduleEvent> {
+    let timetable = |weekday, time| {
+        let time = PostingTime { weekday, time: TimeOfDay::parse(time).unwrap() };
+        Timetable::new(TimeZone::parse("Europe/Berlin").unwrap(), vec![time]).unwrap()
+    };
+    vec![PostingScheduleEvent::Changed {
+        common: Some(timetable(WeekDay::Monday, "09:00")),
+        channels: vec![ChannelTimes {
+            channel: id::<IntegrationId>(1),
+            timetable: timetable(WeekDay::Friday, "17:30"),
+        }],
+        at: "2026-05-01T09:00:00Z".parse().unwrap(),
+    }]
+}
+
 fn tags() -> Vec<TagBookEvent> {
     vec![TagBookEvent::Created {
         tag_id: id::<TagId>(6),
@@ -329,6 +385,7 @@ fn newest<A: Aggregate>(events: Vec<A::Event>, types: &[&str]) -> Vec<(String, V
 #[test]
 fn the_newest_version_of_every_event_is_as_committed() {
     let all = [
+        newest::<Import>(imports(), &ImportEvent::TYPES),
         newest::<Integration>(integrations(), &IntegrationEvent::TYPES),
         newest::<MediaAsset>(media(), MediaAssetEvent::TYPES),
         newest::<MediaLibrary>(libraries(), MediaLibraryEvent::TYPES),
@@ -336,6 +393,7 @@ fn the_newest_version_of_every_event_is_as_committed() {
         newest::<PostFigures>(post_figures(), PostFiguresEvent::TYPES),
         newest::<ChannelFigures>(channel_figures(), ChannelFiguresEvent::TYPES),
         newest::<PostingMonth>(months(), PostingMonthEvent::TYPES),
+        newest::<PostingSchedule>(posting_schedules(), &PostingScheduleEvent::TYPES),
         newest::<Series>(series(), &SeriesEvent::TYPES),
         newest::<TagBook>(tags(), &TagBookEvent::TYPES),
         rich_posts(),

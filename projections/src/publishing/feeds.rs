@@ -83,7 +83,7 @@ pub async fn get(pool: &PgPool, id: IntegrationId, items: Items) -> Result<Optio
         Items::One(remote_id) => Some(remote_id),
     };
     let rows: Vec<(Json<Post>,)> = sqlx::query_as(
-        "SELECT p.state FROM read.deliveries_v3 d JOIN read.posts_v3 p ON p.id = d.post_id
+        "SELECT p.state FROM read.deliveries_v4 d JOIN read.posts_v4 p ON p.id = d.post_id
          WHERE d.channel_id = $1 AND d.remote_id IS NOT NULL AND ($2::text IS NULL OR d.remote_id = $2)
          ORDER BY d.at DESC, d.post_id LIMIT $3",
     )

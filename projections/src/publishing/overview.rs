@@ -53,7 +53,7 @@ pub struct ChannelCount {
 /// If the database does not answer.
 pub async fn statuses(pool: &PgPool, organization: OrganizationId) -> Result<Vec<StatusCount>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT status, count(*) AS posts FROM read.posts_v3
+        "SELECT status, count(*) AS posts FROM read.posts_v4
          WHERE organization_id = $1 AND NOT archived GROUP BY status ORDER BY status",
     )
     .bind(organization.uuid())
@@ -71,7 +71,7 @@ pub async fn get(
     let statuses = statuses(pool, organization);
     let organization = organization.uuid();
     let days = sqlx::query_as(
-        "SELECT (at AT TIME ZONE $4)::date AS day, state, count(*) AS deliveries FROM read.deliveries_v3
+        "SELECT (at AT TIME ZONE $4)::date AS day, state, count(*) AS deliveries FROM read.deliveries_v4
          WHERE organization_id = $1 AND at >= $2 AND at < $3 GROUP BY 1, 2 ORDER BY 1, 2",
     )
     .bind(organization)
@@ -80,7 +80,7 @@ pub async fn get(
     .bind(period.zone.as_str())
     .fetch_all(pool);
     let channels = sqlx::query_as(
-        "SELECT channel_id, state, count(*) AS deliveries FROM read.deliveries_v3
+        "SELECT channel_id, state, count(*) AS deliveries FROM read.deliveries_v4
          WHERE organization_id = $1 AND at >= $2 AND at < $3 GROUP BY 1, 2 ORDER BY 1, 2",
     )
     .bind(organization)

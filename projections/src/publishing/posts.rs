@@ -6,16 +6,23 @@
 //! `VERSION`.
 
 mod fold;
+mod likeness;
+mod neighbours;
+
+use std::collections::BTreeSet;
 
 use annals_domain::{
-    kernel::{IntegrationId, OrganizationId, PostId, TagId, UserId},
+    kernel::{IntegrationId, OrganizationId, PostId, SeriesId, TagId, UserId},
     publishing::{Post, PostEvent, PostStatus},
 };
-use annals_eventstore::{Filter, MetadataNeeds, UnparsedEvent};
+use annals_eventstore::{Filter, MetadataNeeds, Source, UnparsedEvent};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder, types::Json};
 use uuid::Uuid;
+
+pub use likeness::likeness;
+pub use neighbours::{Neighbour, Own, Placement, close_by, saying_the_same};
 
 use crate::{Projection, ProjectionError, runtime::give_way};
 
@@ -24,7 +31,7 @@ pub struct Posts;
 #[async_trait]
 impl Projection for Posts {
     const NAME: &'static str = "posts";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const TABLES: &'static [&'static str] = &["posts", "deliveries"];
     const CREATE: &'static str = "
         CREATE TABLE posts (
@@ -36,6 +43,7 @@ impl Projection for Posts {
             scheduled_at timestamptz,
             channels uuid[] NOT NULL,
             tags uuid[] NOT NULL,
+            series_id uuid,
             searchable text NOT NULL,
             state json NOT NULL,
             created_at timestamptz NOT NULL,
@@ -51,12 +59,16 @@ impl Projection for Posts {
             state text NOT NULL,
             at timestamptz NOT NULL,
             remote_id text,
+            -- Of what goes there, see `likeness`.
+            digest bigint NOT NULL,
             PRIMARY KEY (post_id, channel_id)
         )";
     const INDEXES: &'static str = "
         CREATE INDEX posts_calendar ON posts (organization_id, scheduled_at);
         CREATE INDEX posts_newest ON posts (organization_id, created_at);
         CREATE INDEX posts_by_tag ON posts USING gin (tags);
+        CREATE INDEX posts_of_series ON posts (series_id, scheduled_at) WHERE series_id IS NOT NULL;
+        CREATE INDEX deliveries_by_text ON deliveries (channel_id, digest);
         CREATE INDEX deliveries_by_channel ON deliveries (channel_id, at) WHERE remote_id IS NOT NULL;
         CREATE INDEX deliveries_by_remote_id ON deliveries (channel_id, remote_id);
         CREATE INDEX deliveries_by_day ON deliveries (organization_id, at)";
@@ -95,6 +107,8 @@ pub struct PostView {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub version: u64,
+    /// Through which door it came, as the log says it.
+    pub source: Option<String>,
 }
 
 #[derive(FromRow)]
@@ -104,6 +118,7 @@ struct Row {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     version: i64,
+    source: Option<String>,
 }
 
 impl From<Row> for PostView {
@@ -114,9 +129,14 @@ impl From<Row> for PostView {
             created_at: row.created_at,
             updated_at: row.updated_at,
             version: row.version.cast_unsigned(),
+            source: row.source,
         }
     }
 }
+
+/// What [`Row`] is read from.
+const SELECT: &str = "SELECT p.id, p.state, p.created_at, p.updated_at, p.version, o.source
+    FROM read.posts_v4 p LEFT JOIN read.post_origins_v1 o ON o.post_id = p.id";
 
 /// Which posts; everything that is not archived by default.
 #[derive(Clone, Debug, Default)]
@@ -130,6 +150,10 @@ pub struct PostFilter {
     pub channel: Option<IntegrationId>,
     pub tag: Option<TagId>,
     pub author: Option<UserId>,
+    /// Its occurrences.
+    pub series: Option<SeriesId>,
+    /// Through which door they came.
+    pub source: Option<Source>,
     /// Anywhere in the texts, without regard to case.
     pub text: Option<String>,
 }
@@ -139,6 +163,14 @@ pub struct PostFilter {
 pub struct Paging {
     pub page: u64,
     pub per_page: u64,
+}
+
+impl Paging {
+    /// As SQL takes it.
+    pub(super) fn limit_offset(self) -> (i64, i64) {
+        let offset = self.page.saturating_sub(1).saturating_mul(self.per_page);
+        (i64::try_from(self.per_page).unwrap_or(i64::MAX), i64::try_from(offset).unwrap_or(i64::MAX))
+    }
 }
 
 /// A page of posts and how many there are in all. By time if a time is asked for, else the newest first.
@@ -151,24 +183,51 @@ pub async fn list(
     filter: &PostFilter,
     paging: Paging,
 ) -> Result<(Vec<PostView>, u64), sqlx::Error> {
-    let mut count = QueryBuilder::new("SELECT count(*) FROM read.posts_v3");
+    let mut count = QueryBuilder::new("SELECT count(*) FROM read.posts_v4 p");
     push_filter(&mut count, organization, filter);
     let total: i64 = count.build_query_scalar().fetch_one(pool).await?;
 
-    let mut select =
-        QueryBuilder::new("SELECT id, state, created_at, updated_at, version FROM read.posts_v3");
+    let mut select = QueryBuilder::new(SELECT);
     push_filter(&mut select, organization, filter);
-    let is_calendar = filter.from.is_some() || filter.to.is_some();
+    let is_calendar = filter.from.is_some() || filter.to.is_some() || filter.series.is_some();
     select.push(if is_calendar {
         " ORDER BY scheduled_at, id"
     } else {
         " ORDER BY created_at DESC, id DESC"
     });
-    let offset = paging.page.saturating_sub(1).saturating_mul(paging.per_page);
-    select.push(" LIMIT ").push_bind(i64::try_from(paging.per_page).unwrap_or(i64::MAX));
-    select.push(" OFFSET ").push_bind(i64::try_from(offset).unwrap_or(i64::MAX));
+    let (limit, offset) = paging.limit_offset();
+    select.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
     let rows: Vec<Row> = select.build_query_as().fetch_all(pool).await?;
     Ok((rows.into_iter().map(PostView::from).collect(), total.cast_unsigned()))
+}
+
+/// A post, as a place in the order in which they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub created_at: DateTime<Utc>,
+    pub id: PostId,
+}
+
+/// The next posts after one, the oldest first: for reading all of them, however many they are.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn after(
+    pool: &PgPool,
+    organization: OrganizationId,
+    filter: &PostFilter,
+    seen: Option<Seen>,
+    limit: i64,
+) -> Result<Vec<PostView>, sqlx::Error> {
+    let mut select = QueryBuilder::new(SELECT);
+    push_filter(&mut select, organization, filter);
+    if let Some(seen) = seen {
+        select.push(" AND (created_at, id) > (").push_bind(seen.created_at);
+        select.push(", ").push_bind(seen.id.uuid()).push(")");
+    }
+    select.push(" ORDER BY created_at, id LIMIT ").push_bind(limit);
+    let rows: Vec<Row> = select.build_query_as().fetch_all(pool).await?;
+    Ok(rows.into_iter().map(PostView::from).collect())
 }
 
 fn push_filter(query: &mut QueryBuilder<'_, Postgres>, organization: OrganizationId, filter: &PostFilter) {
@@ -192,6 +251,15 @@ fn push_filter(query: &mut QueryBuilder<'_, Postgres>, organization: Organizatio
     if let Some(author) = filter.author {
         query.push(" AND author_id = ").push_bind(author.uuid());
     }
+    if let Some(series) = filter.series {
+        query.push(" AND series_id = ").push_bind(series.uuid());
+    }
+    if let Some(source) = filter.source {
+        query.push(
+            " AND EXISTS (SELECT FROM read.post_origins_v1 origin WHERE origin.post_id = p.id AND origin.source = ",
+        );
+        query.push_bind(source.as_str()).push(")");
+    }
     if let Some(text) = &filter.text {
         query.push(" AND searchable ILIKE ").push_bind(format!("%{}%", like_literal(text)));
     }
@@ -209,15 +277,36 @@ pub async fn get(
     organization: OrganizationId,
     id: PostId,
 ) -> Result<Option<PostView>, sqlx::Error> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT id, state, created_at, updated_at, version FROM read.posts_v3
-         WHERE organization_id = $1 AND id = $2",
+    let row: Option<Row> = sqlx::query_as(&format!("{SELECT} WHERE p.organization_id = $1 AND p.id = $2"))
+        .bind(organization.uuid())
+        .bind(id.uuid())
+        .fetch_optional(pool)
+        .await?;
+    Ok(row.map(PostView::from))
+}
+
+/// The minutes from `from` on and before `to` in which something is due: on a channel, or on any.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn due_minutes(
+    pool: &PgPool,
+    organization: OrganizationId,
+    channel: Option<IntegrationId>,
+    (from, to): (DateTime<Utc>, DateTime<Utc>),
+) -> Result<BTreeSet<DateTime<Utc>>, sqlx::Error> {
+    let minutes: Vec<DateTime<Utc>> = sqlx::query_scalar(
+        "SELECT DISTINCT date_trunc('minute', at) FROM read.deliveries_v4
+         WHERE organization_id = $1 AND at >= $2 AND at < $3 AND state = 'scheduled'
+           AND ($4::uuid IS NULL OR channel_id = $4)",
     )
     .bind(organization.uuid())
-    .bind(id.uuid())
-    .fetch_optional(pool)
+    .bind(from)
+    .bind(to)
+    .bind(channel.map(IntegrationId::uuid))
+    .fetch_all(pool)
     .await?;
-    Ok(row.map(PostView::from))
+    Ok(minutes.into_iter().collect())
 }
 
 #[cfg(test)]

@@ -47,6 +47,19 @@ impl Schedule {
     }
 }
 
+/// What a zone's local time means where nobody can be asked. One that the clocks skip is that much later, as if
+/// they had not been set yet (RFC 5545, 3.3.5); of one that they show twice, the first.
+pub(in crate::publishing) fn moment(local: NaiveDateTime, zone: chrono_tz::Tz) -> DateTime<Utc> {
+    let before = |hours: i64| match zone.from_local_datetime(&(local - TimeDelta::hours(hours))) {
+        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => {
+            Some(at.to_utc() + TimeDelta::hours(hours))
+        }
+        LocalResult::None => None,
+    };
+    // No zone ever skipped more than a day.
+    (0..=25).find_map(before).unwrap_or_else(|| local.and_utc())
+}
+
 fn local(text: &str, zone: &TimeZone) -> Result<DateTime<Utc>, InvalidText> {
     let naive = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
         .into_iter()

@@ -1,11 +1,14 @@
 //! When a post recurs: a rule of RFC 5545, read by the clocks of its author's zone.
 
-use chrono::{DateTime, Days, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{DateTime, Days, NaiveDateTime, TimeZone as _};
 use rrule::{Frequency, RRule, RRuleSet, Unvalidated};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{kernel::InvalidText, publishing::post::Schedule};
+use crate::{
+    kernel::InvalidText,
+    publishing::post::{Schedule, moment},
+};
 
 /// A series has at most so many occurrences.
 pub const OCCURRENCES_MAX: usize = 60;
@@ -51,14 +54,14 @@ impl Recurrence {
         let end = self.start.at + Days::new(DAYS_MAX);
         let local = (&set).into_iter().take(OCCURRENCES_MAX).map(|at| at.naive_utc());
         local
-            .map(|local| self.moment(local))
+            .map(|local| moment(local, self.start.zone.tz()))
             .take_while(|at| *at <= end)
             .map(|at| Schedule { at, zone: self.start.zone.clone() })
             .collect()
     }
 
     /// The rule over the zone's wall clock, which is told as if it were UTC: nothing is skipped or
-    /// doubled there, and where clocks are set is dealt with in [`Self::moment`].
+    /// doubled there, and where clocks are set is dealt with in [`moment`].
     fn set(&self) -> Result<RRuleSet, InvalidText> {
         let refused = |why: rrule::RRuleError| InvalidText::new(format!("is no rule of RFC 5545: {why}"));
         let mut rule: RRule<Unvalidated> = self.rule.parse().map_err(refused)?;
@@ -74,20 +77,6 @@ impl Recurrence {
         }
         let start = self.start.at.with_timezone(&self.start.zone.tz()).naive_local();
         rule.build(as_utc(start)).map(RRuleSet::limit).map_err(refused)
-    }
-
-    /// What a local time means. One that the clocks skip is that much later, as if they had not been set yet
-    /// (RFC 5545, 3.3.5); of one that they show twice, the first.
-    fn moment(&self, local: NaiveDateTime) -> DateTime<Utc> {
-        let zone = self.start.zone.tz();
-        let before = |hours: i64| match zone.from_local_datetime(&(local - TimeDelta::hours(hours))) {
-            LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => {
-                Some(at.to_utc() + TimeDelta::hours(hours))
-            }
-            LocalResult::None => None,
-        };
-        // No zone ever skipped more than a day.
-        (0..=25).find_map(before).unwrap_or_else(|| local.and_utc())
     }
 }
 

@@ -15,6 +15,7 @@ use cqrs_es::Aggregate;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
+use super::likeness;
 use crate::{
     ProjectionError,
     runtime::{CopyIn, CopyRow, decode, give_way, stream_id},
@@ -110,7 +111,8 @@ pub(super) async fn store(posts: Posts, tables: &mut PgConnection) -> Result<(),
     for (id, folded) in &posts {
         let organization = folded.post.organization();
         for (channel, delivery) in folded.post.deliveries() {
-            copy.row(|row| delivery_row(*id, organization, *channel, delivery, row)).await?;
+            let digest = likeness(&folded.post.composition().parts_for(*channel).unwrap_or_default());
+            copy.row(|row| delivery_row(*id, organization, (*channel, delivery, digest), row)).await?;
         }
     }
     Ok(copy.finish().await?)
@@ -125,6 +127,7 @@ const POST_COLUMNS: &[&str] = &[
     "scheduled_at",
     "channels",
     "tags",
+    "series_id",
     "searchable",
     "state",
     "created_at",
@@ -146,6 +149,7 @@ fn post_row(id: Uuid, folded: &Folded, row: &mut CopyRow<'_>) -> Result<(), sqlx
     row.value(post.schedule().map(|schedule| schedule.at))?;
     row.value(channels)?;
     row.value(tags)?;
+    row.value(post.occurrence().map(|occurrence| occurrence.series_id.uuid()))?;
     row.value(texts.join("\n"))?;
     row.json(post)?;
     row.value(folded.created_at)?;
@@ -153,13 +157,13 @@ fn post_row(id: Uuid, folded: &Folded, row: &mut CopyRow<'_>) -> Result<(), sqlx
     row.value(folded.version.cast_signed())
 }
 
-const DELIVERY_COLUMNS: &[&str] = &["post_id", "channel_id", "organization_id", "state", "at", "remote_id"];
+const DELIVERY_COLUMNS: &[&str] =
+    &["post_id", "channel_id", "organization_id", "state", "at", "remote_id", "digest"];
 
 fn delivery_row(
     id: Uuid,
     organization: OrganizationId,
-    channel: IntegrationId,
-    delivery: &Delivery,
+    (channel, delivery, digest): (IntegrationId, &Delivery, i64),
     row: &mut CopyRow<'_>,
 ) -> Result<(), sqlx::Error> {
     // When it reached the state, or is due.
@@ -175,5 +179,6 @@ fn delivery_row(
     row.value(organization.uuid())?;
     row.value(delivery.state.as_str())?;
     row.value(at)?;
-    row.value(remote_id)
+    row.value(remote_id)?;
+    row.value(digest)
 }

@@ -53,6 +53,50 @@ impl From<IntegrationId> for TargetDraft {
     }
 }
 
+impl From<&MediaReference> for MediaDraft {
+    fn from(media: &MediaReference) -> Self {
+        Self { asset_id: media.asset_id, alt: media.alt.as_ref().map(|alt| alt.as_str().to_string()) }
+    }
+}
+
+impl From<&Part> for PartDraft {
+    fn from(part: &Part) -> Self {
+        Self {
+            content: part.text.as_str().to_string(),
+            media: drafts(&part.media),
+            delay_seconds: u64::from(part.delay_seconds),
+        }
+    }
+}
+
+impl From<&Target> for TargetDraft {
+    fn from(target: &Target) -> Self {
+        Self {
+            channel: target.channel,
+            content: target.content.as_ref().map(|text| text.as_str().to_string()),
+            media: target.media.as_deref().map(drafts),
+            thread: target.thread.as_deref().map(drafts),
+        }
+    }
+}
+
+/// As it was given, to be asked for again.
+impl From<&Composition> for Draft {
+    fn from(composition: &Composition) -> Self {
+        Self {
+            content: composition.content().as_str().to_string(),
+            media: drafts(composition.media()),
+            thread: drafts(composition.thread()),
+            targets: drafts(composition.targets()),
+            tags: composition.tags().to_vec(),
+        }
+    }
+}
+
+fn drafts<'v, T, D: From<&'v T>>(all: &'v [T]) -> Vec<D> {
+    all.iter().map(D::from).collect()
+}
+
 impl PartDraft {
     /// A part by itself, not as one of a thread's.
     ///
