@@ -1,11 +1,14 @@
 //! Files that people send: taken in, told apart and looked through before anything is done with them.
 
 mod container;
+mod film;
 mod inspect;
+mod screening;
 mod sniff;
 mod spool;
 mod workshop;
 
+pub use film::Ffmpeg;
 pub use inspect::{Inspector, PixelLimits};
 pub use sniff::{is_named_as, sniff};
 pub use spool::{Spool, SpoolError, Spooled, Spooling};

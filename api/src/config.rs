@@ -164,6 +164,8 @@ pub struct Media {
     pub organization_bytes_max: u64,
     /// Width times height.
     pub image_pixels_max: u64,
+    /// The program that makes posters and MP4s of videos, with `ffprobe` beside it; empty: none.
+    pub ffmpeg: String,
     pub upload_timeout_s: u64,
 }
 
@@ -340,6 +342,7 @@ impl Default for Config {
                 document_bytes_max: 50 * 1024 * 1024,
                 organization_bytes_max: 10 * 1024 * 1024 * 1024,
                 image_pixels_max: 40_000_000,
+                ffmpeg: "ffmpeg".to_string(),
                 upload_timeout_s: 600,
             },
             mail: Mail {

@@ -12,6 +12,7 @@
 //! | `settings/api-keys` | `api_keys.rs` |
 
 pub(crate) mod api_keys;
+pub(crate) mod avatar;
 mod credentials;
 mod directory;
 pub(crate) mod external;
@@ -58,6 +59,8 @@ pub fn commands(routes: &mut Routes) {
 
     routes.command(M::PUT, "/users/profile", Right("profile", "update"), users::put_profile);
     routes.command(M::PATCH, "/users/profile", Right("profile", "update"), users::patch_profile);
+    routes.command(M::PUT, "/users/avatar", Right("profile", "update"), avatar::put);
+    routes.command(M::DELETE, "/users/avatar", Right("profile", "update"), avatar::delete);
     routes.command(M::PATCH, "/users/settings", Right("profile", "update"), users::patch_settings);
     routes.command(M::DELETE, "/users/account", Session, users::delete_account);
 
@@ -114,6 +117,8 @@ pub fn queries(routes: &mut Routes) {
     routes.query("/auth/sessions", Session, credentials::sessions);
     routes.query("/users/profile", Right("profile", "read"), users::profile);
     routes.query("/users/settings", Right("profile", "read"), users::settings);
+    // Pages show dozens at once.
+    routes.root_query("/avatars/{user}/{file}", Anonymous, avatar::file).limit(LimitClass::None);
     routes.query("/agencies", SignedIn, organizations::list);
     routes.query("/agencies/{id}/settings", RightIn("id", "organization", "read"), organizations::settings);
     routes.query("/agencies/{id}/members", RightIn("id", "member", "read"), members::list);
@@ -134,7 +139,7 @@ pub fn queries(routes: &mut Routes) {
         external::providers, external::begin::google, external::begin::oidc, external::begin::google_in_browser,
         external::begin::oidc_in_browser, external::callback::google, external::callback::oidc,
         external::callback::exchange, external::identities, external::link, external::unlink,
-        users::profile, users::put_profile, users::patch_profile, users::settings, users::patch_settings,
+        avatar::put, avatar::delete, avatar::file, users::profile, users::put_profile, users::patch_profile, users::settings, users::patch_settings,
         users::delete_account,
         organizations::list, organizations::create, organizations::settings, organizations::put_settings,
         organizations::patch_settings, organizations::leave, organizations::transfer, organizations::switch,

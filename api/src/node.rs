@@ -11,6 +11,7 @@ use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 use actix_web::dev::ServerHandle;
 use annals_adapters::{
     files::StoredFiles,
+    media::Ffmpeg,
     net::{AllowedHost, HttpClient, OutboundPolicy},
 };
 use annals_commands::{
@@ -168,7 +169,8 @@ impl Node {
         let files = file_store(config, data)?;
         let limits = DeskLimits::from(&config.media);
         let media = MediaDesk::open(bus.clone(), Arc::clone(&files), &data.join("uploads"), client, limits)
-            .context("uploads can't be taken in")?;
+            .context("uploads can't be taken in")?
+            .with_ffmpeg(ffmpeg(config)?);
         let first_account =
             if config.is_loopback_only() { FirstAccount::Operator } else { FirstAccount::Ordinary };
         let identity =
@@ -357,12 +359,13 @@ impl Workers {
             store.pool().clone(),
             clock,
             vec![
-                Arc::new(PublishTimer::new(bus.clone(), platforms.clone())),
+                Arc::new(PublishTimer::new(bus.clone(), platforms.clone()).with_files(Arc::clone(&files))),
                 Arc::new(RefreshTimer::new(bus.clone(), platforms.clone())),
                 Arc::new(FiguresTimer::new(bus.clone(), platforms.clone())),
                 Arc::new(ImportTimer::new(Posts::new(bus.clone(), platforms.clone()))),
                 Arc::new(ExpireInvitations::new(identity.clone())),
-                Arc::new(ProcessMedia::new(bus.clone(), files, workshop)),
+                Arc::new(ProcessMedia::images(bus.clone(), Arc::clone(&files), Arc::clone(&workshop))),
+                Arc::new(ProcessMedia::videos(bus.clone(), files, workshop)),
                 Arc::new(mail_timer),
             ],
         )
@@ -487,4 +490,16 @@ pub fn store_options(config: &Config, secrets: &Secrets) -> anyhow::Result<Store
     options.snapshots.extend(annals_commands::identity::snapshot_policies());
     options.snapshots.extend(annals_commands::publishing::snapshot_policies());
     Ok(options)
+}
+
+/// What makes posters and MP4s of videos. One that is named has to be there.
+fn ffmpeg(config: &Config) -> anyhow::Result<Option<Ffmpeg>> {
+    let named = config.media.ffmpeg.as_str();
+    let found = Ffmpeg::find(named);
+    match (&found, named) {
+        (Some(_), _) => tracing::info!(ffmpeg = named, "videos get posters, and MP4s where they are none"),
+        (None, "" | "ffmpeg") => tracing::info!("there is no ffmpeg: videos are kept as they are"),
+        (None, _) => anyhow::bail!("media.ffmpeg: {named} and ffprobe beside it do not run"),
+    }
+    Ok(found)
 }

@@ -9,6 +9,7 @@
 mod access;
 mod account;
 mod api_keys;
+pub mod avatars;
 mod done;
 mod expiry;
 pub mod external;

@@ -1,5 +1,6 @@
 //! Publishing what is due, and commands of the publishing context that need a platform.
 
+mod attachments;
 pub mod authorizations;
 pub mod channels;
 mod checks;

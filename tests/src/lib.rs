@@ -184,6 +184,22 @@ pub fn emulated(test: &str) -> Option<Emulated> {
     Some(Emulated { google, slack, github })
 }
 
+/// The `ffmpeg` that the test run found, to make videos with; servers find their own.
+///
+/// # Panics
+/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
+pub fn ffmpeg(test: &str) -> Option<std::path::PathBuf> {
+    let program = std::env::var_os("ANNALS_TEST_FFMPEG").filter(|program| !program.is_empty());
+    if program.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{test}: ANNALS_TEST_FFMPEG is not set: run scripts/test, which finds ffmpeg"
+        );
+        skipped(test, "ffmpeg");
+    }
+    program.map(Into::into)
+}
+
 /// `s3s-fs`, a real S3 server in one program, which the test run built: the one that `ANNALS_TEST_S3S_FS`
 /// names, else the one on the path.
 ///

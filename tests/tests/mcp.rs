@@ -191,3 +191,20 @@ async fn the_door_is_shut_to_nobody_and_to_pages_of_other_sites() {
     let nonsense = client.send(json!({"hello": "world"})).await;
     assert!(nonsense.status.is_client_error(), "{}", nonsense.text);
 }
+
+#[tokio::test]
+async fn a_file_is_fetched_from_public_addresses_only_and_by_who_may() {
+    let server = Server::start().await;
+    let ada = server.api().register("Ada").await.api;
+    let client = Client::of(&ada, &server, &[]).await;
+    for url in
+        ["https://127.0.0.1/cat.png", "https://169.254.169.254/latest", "file:///etc/passwd", "cat.png"]
+    {
+        let refused = client.refusal("upload_from_url", json!({"file": {"url": url}})).await;
+        assert_eq!(refused["errors"][0]["field"], "url", "{url}: {refused}");
+    }
+    let reader = Client::of(&ada, &server, &["media:read"]).await;
+    let refused =
+        reader.refusal("upload_from_url", json!({"file": {"url": "https://example.org/a.png"}})).await;
+    assert_eq!(refused["code"], "FORBIDDEN", "{refused}");
+}

@@ -42,9 +42,8 @@ impl Inspector {
         self.run(move || {
             container::check(kind, &path)?;
             match kind.kind() {
-                MediaKind::Image => {
-                    decode(kind, &path, limits).map(|image| Some((image.width(), image.height())))
-                }
+                MediaKind::Image => decode(kind, &path, limits)
+                    .map(|Decoded { image, .. }| Some((image.width(), image.height()))),
                 MediaKind::Video | MediaKind::Document => Ok(None),
             }
         })
@@ -67,8 +66,16 @@ impl Inspector {
     }
 }
 
-/// The image as it is shown (turned as its camera noted), its first frame.
-pub(super) fn decode(kind: MediaType, path: &Path, limits: PixelLimits) -> Result<DynamicImage, BadFile> {
+/// An image, unfolded.
+pub(super) struct Decoded {
+    /// As it is shown (turned as its camera noted), its first frame.
+    pub(super) image: DynamicImage,
+    /// Whether a camera wrote something beside the pixels (Exif): when, with what, and often where.
+    pub(super) has_camera_notes: bool,
+}
+
+/// Decodes within bounds.
+pub(super) fn decode(kind: MediaType, path: &Path, limits: PixelLimits) -> Result<Decoded, BadFile> {
     let broken = |error: image::ImageError| BadFile::new(format!("is no image that can be decoded: {error}"));
     let file = std::fs::File::open(path).map_err(|error| BadFile::new(format!("can't be read: {error}")))?;
     let format = match kind {
@@ -96,9 +103,10 @@ pub(super) fn decode(kind: MediaType, path: &Path, limits: PixelLimits) -> Resul
         )));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let has_camera_notes = decoder.exif_metadata().ok().flatten().is_some();
     let mut image = DynamicImage::from_decoder(decoder).map_err(broken)?;
     image.apply_orientation(orientation);
-    Ok(image)
+    Ok(Decoded { image, has_camera_notes })
 }
 
 #[cfg(test)]

@@ -1,23 +1,26 @@
-//! Makes smaller ones of images: a thumbnail, and sizes for pages and platforms.
+//! Makes smaller ones of images: a thumbnail, and sizes for pages and platforms; and, with `ffmpeg`, what videos need.
 //!
 //! They are encoded anew: what a camera wrote beside the pixels (where it was, among others) stays behind.
 
 use std::{io::Cursor, path::Path};
 
-use annals_commands::ports::media::{Bench, Made, MadeVariant, Workshop, WorkshopError};
+use annals_commands::ports::media::{
+    Bench, LARGE, LARGE_BYTES_MAX, Made, MadeVariant, Workshop, WorkshopError,
+};
 use annals_domain::publishing::media::{MediaKind, MediaType, StoredFile, Variant};
 use async_trait::async_trait;
 use image::{DynamicImage, ImageFormat, codecs::jpeg::JpegEncoder, imageops::FilterType};
 use tempfile::TempPath;
 
-use super::{BadFile, Inspector, PixelLimits, Spool, SpoolError, Spooled, inspect::decode};
+use super::{
+    BadFile, Inspector, PixelLimits, Spool, SpoolError, Spooled, container,
+    film::Ffmpeg,
+    inspect::{Decoded, decode},
+    screening,
+};
 
 /// Names and longest sides, in pixels.
 const SIZES: [(&str, u32); 3] = [("thumbnail", 320), ("medium", 1024), (LARGE, 2048)];
-/// What platforms that take no large files are given.
-const LARGE: &str = "large";
-/// Bytes of it: Bluesky takes a million.
-const LARGE_BYTES_MAX: usize = 1_000_000;
 const QUALITY: u8 = 85;
 /// Qualities below which a picture is rather made smaller.
 const QUALITIES: [u8; 4] = [QUALITY, 75, 65, 55];
@@ -28,11 +31,30 @@ pub struct ImageWorkshop {
     spool: Spool,
     inspector: Inspector,
     limits: PixelLimits,
+    ffmpeg: Option<Ffmpeg>,
 }
 
 impl ImageWorkshop {
     pub fn new(spool: Spool, limits: PixelLimits) -> Self {
-        Self { spool, inspector: Inspector::new(limits), limits }
+        Self { spool, inspector: Inspector::new(limits), limits, ffmpeg: None }
+    }
+
+    /// With what makes posters and MP4s of videos.
+    #[must_use]
+    pub fn with_ffmpeg(self, ffmpeg: Option<Ffmpeg>) -> Self {
+        Self { ffmpeg, ..self }
+    }
+
+    pub(super) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    pub(super) fn inspector(&self) -> &Inspector {
+        &self.inspector
+    }
+
+    pub(super) fn limits(&self) -> PixelLimits {
+        self.limits
     }
 }
 
@@ -46,40 +68,80 @@ impl Bench for OnBench {
 
 #[async_trait]
 impl Workshop for ImageWorkshop {
+    fn makes(&self, media_type: MediaType) -> bool {
+        match media_type.kind() {
+            MediaKind::Image => true,
+            MediaKind::Video => self.ffmpeg.is_some(),
+            MediaKind::Document => false,
+        }
+    }
+
     fn bench(&self) -> Result<Box<dyn Bench>, WorkshopError> {
         let path = self.spool.path().map_err(|error| WorkshopError::Unavailable(error.to_string()))?;
         Ok(Box::new(OnBench(path)))
     }
 
     async fn make(&self, path: &Path, file: &StoredFile) -> Result<Made, WorkshopError> {
-        let (kind, limits, path) = (file.media_type, self.limits, path.to_path_buf());
-        if kind.kind() != MediaKind::Image {
-            return Err(WorkshopError::Refused("only images have variants".to_string()));
+        let kind = file.media_type;
+        match (kind.kind(), &self.ffmpeg) {
+            (MediaKind::Image, _) => {}
+            (MediaKind::Video, Some(ffmpeg)) => return screening::made(self, ffmpeg, path, file).await,
+            _ => return Err(WorkshopError::Refused("nothing is made of such files here".to_string())),
         }
+        let (limits, path) = (self.limits, path.to_path_buf());
         let size_bytes = file.size_bytes;
         let drawn = self.inspector.run(move || draw(kind, &path, size_bytes, limits)).await;
         let drawn = drawn.map_err(|BadFile(why)| WorkshopError::Refused(format!("the file {why}")))?;
-        let (mut variants, mut kept) = (Vec::new(), Vec::<Spooled>::new());
-        for Drawn { name, media_type, width, height, bytes } in drawn {
-            let spooled =
-                self.lay(&bytes).await.map_err(|error| WorkshopError::Unavailable(error.to_string()))?;
-            let file = StoredFile {
-                media_type,
-                size_bytes: spooled.size_bytes,
-                sha256: spooled.sha256.clone(),
-                width: Some(width),
-                height: Some(height),
-                duration_ms: None,
-            };
-            let variant = Variant { name: name.to_string(), file };
-            variants.push(MadeVariant { variant, path: spooled.path().to_path_buf() });
-            kept.push(spooled);
-        }
+        let (variants, kept) = laid(self, drawn).await?;
         Ok(Made { variants, width: None, height: None, duration_ms: None, keeper: Box::new(kept) })
     }
 }
 
+/// Images in files of their own.
+pub(super) async fn laid(
+    workshop: &ImageWorkshop,
+    drawn: Vec<Drawn>,
+) -> Result<(Vec<MadeVariant>, Vec<Spooled>), WorkshopError> {
+    let (mut variants, mut kept) = (Vec::new(), Vec::<Spooled>::new());
+    for Drawn { name, media_type, width, height, bytes } in drawn {
+        let spooled =
+            workshop.lay(&bytes).await.map_err(|error| WorkshopError::Unavailable(error.to_string()))?;
+        let file = StoredFile {
+            media_type,
+            size_bytes: spooled.size_bytes,
+            sha256: spooled.sha256.clone(),
+            width: Some(width),
+            height: Some(height),
+            duration_ms: None,
+        };
+        let variant = Variant { name: name.to_string(), file };
+        variants.push(MadeVariant { variant, path: spooled.path().to_path_buf() });
+        kept.push(spooled);
+    }
+    Ok((variants, kept))
+}
+
+/// The longest side of a person's picture, in pixels.
+const SQUARE_SIDE: u32 = 512;
+
 impl ImageWorkshop {
+    /// The middle of an image as a square, for a person's picture.
+    ///
+    /// # Errors
+    /// In words for whoever sent it.
+    pub async fn square(&self, kind: MediaType, path: &Path) -> Result<(Spooled, MediaType), BadFile> {
+        let (limits, path) = (self.limits, path.to_path_buf());
+        let drawn = self.inspector.run(move || {
+            container::check(kind, &path)?;
+            let Decoded { image, .. } = decode(kind, &path, limits)?;
+            let side = image.width().min(image.height()).min(SQUARE_SIDE);
+            encode("square", &image.resize_to_fill(side, side, FilterType::Triangle))
+        });
+        let Drawn { media_type, bytes, .. } = drawn.await?;
+        let spooled = self.lay(&bytes).await;
+        Ok((spooled.map_err(|error| BadFile::new(format!("can't be kept: {error}")))?, media_type))
+    }
+
     async fn lay(&self, bytes: &[u8]) -> Result<Spooled, SpoolError> {
         let mut spooling = self.spool.begin(u64::MAX)?;
         spooling.write(bytes).await?;
@@ -87,7 +149,7 @@ impl ImageWorkshop {
     }
 }
 
-struct Drawn {
+pub(super) struct Drawn {
     name: &'static str,
     media_type: MediaType,
     width: u32,
@@ -95,29 +157,30 @@ struct Drawn {
     bytes: Vec<u8>,
 }
 
-/// A thumbnail always; another size only if it is smaller than what there is.
+/// A thumbnail always; another size only if it is smaller than what there is, or, of the one for platforms, if
+/// the file tells what a camera noted.
 fn draw(kind: MediaType, path: &Path, size_bytes: u64, limits: PixelLimits) -> Result<Vec<Drawn>, BadFile> {
-    let image = decode(kind, path, limits)?;
+    let Decoded { image, has_camera_notes } = decode(kind, path, limits)?;
     let longest = image.width().max(image.height());
     SIZES
         .into_iter()
         .enumerate()
         .filter(|(index, (name, side))| {
-            let is_heavy = *name == LARGE && size_bytes > LARGE_BYTES_MAX as u64;
-            *index == 0 || longest > *side || is_heavy
+            let for_platforms = *name == LARGE && (size_bytes > LARGE_BYTES_MAX || has_camera_notes);
+            *index == 0 || longest > *side || for_platforms
         })
         .map(|(_, (name, side))| encode(name, &fitted(&image, side)))
         .collect()
 }
 
-fn fitted(image: &DynamicImage, side: u32) -> DynamicImage {
+pub(super) fn fitted(image: &DynamicImage, side: u32) -> DynamicImage {
     if image.width().max(image.height()) <= side {
         return image.clone();
     }
     image.resize(side, side, FilterType::Triangle)
 }
 
-fn encode(name: &'static str, image: &DynamicImage) -> Result<Drawn, BadFile> {
+pub(super) fn encode(name: &'static str, image: &DynamicImage) -> Result<Drawn, BadFile> {
     let drawn = |media_type, image: &DynamicImage, bytes| Drawn {
         name,
         media_type,
@@ -128,7 +191,7 @@ fn encode(name: &'static str, image: &DynamicImage) -> Result<Drawn, BadFile> {
     if image.color().has_alpha() {
         let mut bytes = Vec::new();
         image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).map_err(not_encoded)?;
-        if name != LARGE || bytes.len() <= LARGE_BYTES_MAX {
+        if name != LARGE || bytes.len() as u64 <= LARGE_BYTES_MAX {
             return Ok(drawn(MediaType::Png, image, bytes));
         }
     }
@@ -140,7 +203,7 @@ fn encode(name: &'static str, image: &DynamicImage) -> Result<Drawn, BadFile> {
     loop {
         for quality in QUALITIES {
             let bytes = jpeg(&image, quality)?;
-            if bytes.len() <= LARGE_BYTES_MAX {
+            if bytes.len() as u64 <= LARGE_BYTES_MAX {
                 return Ok(drawn(MediaType::Jpeg, &image, bytes));
             }
         }
@@ -227,7 +290,7 @@ mod tests {
     async fn the_large_one_is_never_too_heavy_for_a_platform() {
         let (variants, bytes) = made(&noise(2600, 1300), ImageFormat::Png, MediaType::Png).await;
         let at = variants.iter().position(|made| made.name == LARGE).expect("is made");
-        assert!(bytes[at].len() <= LARGE_BYTES_MAX, "{}", bytes[at].len());
+        assert!(bytes[at].len() as u64 <= LARGE_BYTES_MAX, "{}", bytes[at].len());
         let image = image::load_from_memory(&bytes[at]).expect("is an image");
         assert_eq!(Some(image.width()), variants[at].file.width);
     }
@@ -240,5 +303,44 @@ mod tests {
         assert_eq!(variants[0].file.media_type, MediaType::Png);
         let thumbnail = image::load_from_memory(&bytes[0]).expect("is an image");
         assert_eq!(thumbnail.to_rgba8().get_pixel(0, 0).0[3], 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_camera_wrote_beside_the_pixels_does_not_go_to_platforms() {
+        let mut plain = std::io::Cursor::new(Vec::new());
+        noise(40, 30).write_to(&mut plain, ImageFormat::Jpeg).expect("encodes");
+        let plain = plain.into_inner();
+        // The smallest Exif there is: turned by a quarter.
+        let notes = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let length = u16::try_from(notes.len() + 2).expect("is short").to_be_bytes();
+        let noted = [&plain[..2], b"\xff\xe1", &length, notes, &plain[2..]].concat();
+        for (bytes, names) in [(plain, vec!["thumbnail"]), (noted, vec!["thumbnail", LARGE])] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let workshop = ImageWorkshop::new(
+                Spool::open(folder.path().join("uploads")).expect("opens"),
+                PixelLimits { pixels_max: 40_000_000 },
+            );
+            let bench = workshop.bench().expect("there is room");
+            std::fs::write(bench.path(), &bytes).expect("writes");
+            let file = StoredFile {
+                media_type: MediaType::Jpeg,
+                size_bytes: bytes.len() as u64,
+                sha256: String::new(),
+                width: None,
+                height: None,
+                duration_ms: None,
+            };
+            let made = workshop.make(bench.path(), &file).await.expect("is made");
+            let made_names: Vec<_> = made.variants.iter().map(|made| made.variant.name.as_str()).collect();
+            assert_eq!(made_names, names);
+            for made in &made.variants {
+                let bytes = std::fs::read(&made.path).expect("is there");
+                assert!(!bytes.windows(4).any(|bytes| bytes == b"Exif"), "{}", made.variant.name);
+            }
+            if names.len() == 2 {
+                let turned = &made.variants[1].variant.file;
+                assert_eq!((turned.width, turned.height), (Some(30), Some(40)));
+            }
+        }
     }
 }

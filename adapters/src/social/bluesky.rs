@@ -6,6 +6,7 @@
 mod facets;
 mod figures;
 mod identity;
+mod images;
 mod publish;
 mod record;
 mod session;
@@ -18,16 +19,15 @@ use std::{collections::HashMap, time::Duration};
 use annals_commands::ports::social::{
     ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, CredentialField, Figure,
     IdempotencyKind, Lookup, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, PostReading,
-    ProviderError, PublishHandle, Published, RemoteMedia, SocialProvider,
+    ProviderError, PublishHandle, Published, SocialProvider,
 };
 use annals_domain::publishing::figures::AccountCounts;
 use async_trait::async_trait;
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::net::{Deadline, Effect, HttpClient};
+use crate::net::{Deadline, HttpClient};
 use session::Session;
-use xrpc::{Call, Payload, Xrpc};
+use xrpc::Xrpc;
 
 /// Shorter than the 20 seconds that the port gives a call: the rest is for telling what happened.
 const CALL_TIME: Duration = Duration::from_secs(18);
@@ -62,7 +62,9 @@ impl Bluesky {
             limits: PlatformLimits {
                 text_chars_max: text::GRAPHEMES_MAX,
                 thread_parts_max: text::THREAD_PARTS_MAX,
+                media: Some(images::taken()),
             },
+            settings: record::settings(),
             idempotency: IdempotencyKind::ByHandle,
         };
         Self { info, xrpc: Xrpc::new(http) }
@@ -117,31 +119,6 @@ impl SocialProvider for Bluesky {
     ) -> Result<Lookup, ProviderError> {
         let session = Session::from_credentials(&channel.credentials)?;
         publish::find(&self.xrpc, &session, handle, post, Deadline::within(CALL_TIME)).await
-    }
-
-    /// Uploads a blob. The server drops it if no record refers to it, so a repeated upload does no harm.
-    async fn upload_media(
-        &self,
-        channel: &ChannelAccess,
-        media_type: &str,
-        bytes: Vec<u8>,
-    ) -> Result<RemoteMedia, ProviderError> {
-        #[derive(Deserialize)]
-        struct Uploaded {
-            blob: Value,
-        }
-        let session = Session::from_credentials(&channel.credentials)?;
-        session.check_fresh()?;
-        let call = Call {
-            server: &session.pds,
-            method: "com.atproto.repo.uploadBlob",
-            token: Some(&session.access_jwt),
-            effect: Effect::Read,
-            deadline: Deadline::within(CALL_TIME),
-        };
-        let payload = Payload::Bytes { media_type: media_type.to_string(), bytes };
-        let uploaded: Uploaded = self.xrpc.procedure(call, payload).await?;
-        Ok(RemoteMedia(uploaded.blob))
     }
 
     fn figures(&self) -> &'static [Figure] {

@@ -1,11 +1,17 @@
 //! The platform `feed`: built in, no account. Its posts are served by Annals itself as Atom and JSON Feed.
 
 use annals_commands::ports::social::{
-    ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, IdempotencyKind, Lookup,
-    OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, ProviderError, PublishHandle, Published,
-    SocialProvider,
+    ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, IdempotencyKind,
+    KindLimits, Lookup, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, PlatformMedia,
+    ProviderError, PublishHandle, Published, SocialProvider,
 };
-use annals_domain::kernel::IntegrationId;
+use annals_domain::{
+    kernel::IntegrationId,
+    publishing::{
+        media::MediaKind,
+        post::{AltText, MEDIA_MAX},
+    },
+};
 use async_trait::async_trait;
 use serde_json::json;
 use url::Url;
@@ -27,12 +33,23 @@ pub struct Feed {
 impl Feed {
     /// `public_url`: where people reach Annals, such as `https://annals.example.org`.
     pub fn new(public_url: &Url) -> Self {
-        let limits = PlatformLimits { text_chars_max: TEXT_CHARS_MAX, thread_parts_max: THREAD_PARTS_MAX };
+        // As enclosures, which the feed's reader has from the library: what is there fits.
+        let media = PlatformMedia {
+            files_max: MEDIA_MAX,
+            alt_chars_max: AltText::MAX_CHARS,
+            kinds: MediaKind::ALL.into_iter().map(|kind| KindLimits::of(kind, None)).collect(),
+        };
+        let limits = PlatformLimits {
+            text_chars_max: TEXT_CHARS_MAX,
+            thread_parts_max: THREAD_PARTS_MAX,
+            media: Some(media),
+        };
         let info = PlatformInfo {
             identifier: "feed",
             name: "Feed (Atom and JSON Feed)",
             connect: ConnectMethod::None,
             limits,
+            settings: Vec::new(),
             idempotency: IdempotencyKind::ByHandle,
         };
         Self { info, base: public_url.as_str().trim_end_matches('/').to_string() }
@@ -77,11 +94,6 @@ impl SocialProvider for Feed {
             picture: None,
             credentials: json!({}),
         })
-    }
-
-    /// As enclosures, which the feed's reader has from the library.
-    fn takes_media(&self) -> bool {
-        true
     }
 
     fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
@@ -145,7 +157,12 @@ mod tests {
     async fn publish(handle: PublishHandle) -> Published {
         let channel =
             ChannelAccess { id: handle.channel, name: "Feed".to_string(), credentials: json!({}), url: None };
-        let post = OutgoingPost { parts: vec!["hello".into()], standing: Vec::new(), at: Utc::now() };
+        let post = OutgoingPost {
+            parts: vec!["hello".into()],
+            standing: Vec::new(),
+            at: Utc::now(),
+            settings: serde_json::Map::new(),
+        };
         feed().publish(&channel, handle, &post).await.expect("a feed takes everything")
     }
 

@@ -6,8 +6,10 @@
 
 mod connect;
 mod figures;
+mod instance;
 mod media;
 mod publish;
+mod settings;
 mod text;
 mod token;
 
@@ -18,7 +20,7 @@ use annals_commands::ports::social::{
     OAuth2Platform, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits, PostReading, ProviderError,
     PublishHandle, Published, SocialProvider,
 };
-use annals_domain::publishing::figures::AccountCounts;
+use annals_domain::publishing::{figures::AccountCounts, integration::ServerLimits};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -57,7 +59,9 @@ impl Mastodon {
             limits: PlatformLimits {
                 text_chars_max: text::CHARS_MAX,
                 thread_parts_max: text::THREAD_PARTS_MAX,
+                media: Some(media::taken()),
             },
+            settings: settings::fields(),
             idempotency: IdempotencyKind::ByHandle,
         };
         Self { info, rest: Rest::new(http, "a Mastodon server", words) }
@@ -91,7 +95,16 @@ impl SocialProvider for Mastodon {
     }
 
     fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
-        text::check(parts)
+        text::check(parts, text::Counting::default())
+    }
+
+    fn check_on(&self, own: Option<&ServerLimits>, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
+        text::check(parts, text::Counting::of(own))
+    }
+
+    async fn server_limits(&self, channel: &ChannelAccess) -> Result<Option<ServerLimits>, ProviderError> {
+        let credentials = Credentials::read(&channel.credentials)?;
+        instance::limits(&self.rest, &credentials.app, Deadline::within(CALL_TIME)).await
     }
 
     async fn publish(

@@ -47,7 +47,9 @@ impl Nostr {
             limits: PlatformLimits {
                 text_chars_max: note::CHARS_MAX,
                 thread_parts_max: note::THREAD_PARTS_MAX,
+                media: None,
             },
+            settings: Vec::new(),
             idempotency: IdempotencyKind::ByHandle,
         };
         Self { info, http }

@@ -1,16 +1,20 @@
 //! The real PDS, and accounts on it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use annals_adapters::{
     net::{HttpClient, OutboundPolicy},
     social::bluesky::Bluesky,
 };
 use annals_commands::ports::social::{
-    ChannelAccess, ConnectRequest, ConnectedAccount, OutgoingPart, OutgoingPost, ProviderError,
-    PublishHandle, SocialProvider,
+    Attachment, AttachmentSource, ChannelAccess, ConnectRequest, ConnectedAccount, FailureClass,
+    OutgoingPart, OutgoingPost, ProviderError, PublishHandle, SocialProvider,
 };
 use annals_domain::kernel::{IntegrationId, PostId};
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -86,6 +90,13 @@ impl Pds {
         self.post(method, ADMIN, body).await
     }
 
+    pub(crate) async fn blob(&self, did: &str, cid: &str) -> Vec<u8> {
+        let url = format!("{}/xrpc/com.atproto.sync.getBlob?did={did}&cid={cid}", self.url);
+        let response = self.http.get(url).send().await.unwrap();
+        assert!(response.status().is_success(), "{}", response.status());
+        response.bytes().await.unwrap().to_vec()
+    }
+
     /// The account's posts as they stand, the oldest key first.
     pub(crate) async fn posts(&self, did: &str) -> Vec<Value> {
         let url = format!(
@@ -133,5 +144,35 @@ pub(crate) fn post(parts: &[&str]) -> OutgoingPost {
         parts: parts.iter().map(|part| OutgoingPart::from(*part)).collect(),
         standing: Vec::new(),
         at: "2026-03-02T09:00:00Z".parse().unwrap(),
+        settings: serde_json::Map::new(),
     }
+}
+
+/// One pixel.
+pub(crate) const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
+
+/// Bytes, or none: the store is away.
+struct Bytes(Option<&'static [u8]>);
+
+#[async_trait]
+impl AttachmentSource for Bytes {
+    async fn read(&self) -> Result<Vec<u8>, ProviderError> {
+        let away = || ProviderError::new(FailureClass::Retry, "the store is away");
+        self.0.map(<[u8]>::to_vec).ok_or_else(away)
+    }
+}
+
+pub(crate) fn gif(alt_text: Option<&str>) -> Attachment {
+    Attachment {
+        media_type: "image/gif".to_string(),
+        size_bytes: GIF.len() as u64,
+        width: Some(1),
+        height: Some(1),
+        alt_text: alt_text.map(str::to_string),
+        source: Arc::new(Bytes(Some(GIF))),
+    }
+}
+
+pub(crate) fn gone() -> Attachment {
+    Attachment { source: Arc::new(Bytes(None)), ..gif(None) }
 }

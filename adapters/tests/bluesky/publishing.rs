@@ -1,9 +1,9 @@
 //! What stands on the PDS after publishing.
 
-use annals_commands::ports::social::{FailureClass, IdempotencyKind, Lookup, SocialProvider};
+use annals_commands::ports::social::{FailureClass, IdempotencyKind, Lookup, SocialProvider, check_settings};
 use serde_json::json;
 
-use crate::pds::{bluesky, channel, handle, pds, post};
+use crate::pds::{GIF, bluesky, channel, gif, gone, handle, pds, post};
 
 #[tokio::test]
 async fn a_post_stands_with_its_facets() {
@@ -147,12 +147,59 @@ async fn the_longest_post_is_taken_and_a_longer_one_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_picture_is_uploaded() {
+async fn pictures_stand_in_every_part_with_what_they_show() {
     let Some(pds) = pds() else { return };
     let account = pds.account().await;
     let channel = channel(&pds.url, &account).await;
-    let gif = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
-    let media = bluesky().upload_media(&channel, "image/gif", gif.to_vec()).await.unwrap();
-    assert_eq!(media.0["mimeType"], "image/gif");
-    assert_eq!(media.0["size"], gif.len());
+    let mut thread = post(&["one", "two", "three"]);
+    thread.parts[0].attachments = vec![gif(Some("one pixel")), gif(None)];
+    thread.parts[2].attachments = vec![gif(Some("the end"))];
+    let handle = handle(&channel);
+    let first = bluesky().publish(&channel, handle, &thread).await.unwrap();
+    let before = pds.posts(&account.did).await;
+    let embedded = |nth: usize| before[nth]["value"]["embed"].clone();
+    assert_eq!(embedded(0)["$type"], "app.bsky.embed.images");
+    let images = embedded(0)["images"].as_array().unwrap().clone();
+    assert_eq!((&images[0]["alt"], &images[1]["alt"]), (&json!("one pixel"), &json!("")));
+    assert_eq!(images[0]["aspectRatio"], json!({"width": 1, "height": 1}));
+    assert_eq!(images[0]["image"]["mimeType"], "image/gif");
+    assert_eq!(images[0]["image"]["size"], GIF.len());
+    assert_eq!(embedded(1), json!(null));
+    assert_eq!(embedded(2)["images"][0]["alt"], "the end");
+    let stored = pds.blob(&account.did, images[0]["image"]["ref"]["$link"].as_str().unwrap()).await;
+    assert_eq!(stored, GIF, "byte for byte");
+
+    assert_eq!(bluesky().publish(&channel, handle, &thread).await.unwrap(), first);
+    assert_eq!(pds.posts(&account.did).await, before, "uploaded and written again, it is the same");
+    assert_eq!(bluesky().find(&channel, handle, &thread).await.unwrap(), Lookup::Found(first));
+}
+
+#[tokio::test]
+async fn a_file_that_the_store_does_not_give_leaves_nothing_behind() {
+    let Some(pds) = pds() else { return };
+    let account = pds.account().await;
+    let channel = channel(&pds.url, &account).await;
+    let mut shown = post(&["look"]);
+    shown.parts[0].attachments = vec![gif(None), gone()];
+    let error = bluesky().publish(&channel, handle(&channel), &shown).await.unwrap_err();
+    assert_eq!((error.class, error.message.as_str()), (FailureClass::Retry, "the store is away"));
+    assert_eq!(pds.posts(&account.did).await.len(), 0);
+}
+
+#[tokio::test]
+async fn languages_and_labels_stand_in_every_part() {
+    let Some(pds) = pds() else { return };
+    let account = pds.account().await;
+    let channel = channel(&pds.url, &account).await;
+    let mut thread = post(&["eins", "zwei"]);
+    thread.settings =
+        json!({"languages": ["de", "en-GB"], "labels": ["nudity"]}).as_object().unwrap().clone();
+    let problems = check_settings("Bluesky", &bluesky().info().settings, &thread.settings);
+    assert_eq!(problems, []);
+    bluesky().publish(&channel, handle(&channel), &thread).await.unwrap();
+    for post in pds.posts(&account.did).await {
+        assert_eq!(post["value"]["langs"], json!(["de", "en-GB"]));
+        let labels = json!({"$type": "com.atproto.label.defs#selfLabels", "values": [{"val": "nudity"}]});
+        assert_eq!(post["value"]["labels"], labels);
+    }
 }

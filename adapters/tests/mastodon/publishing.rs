@@ -1,6 +1,9 @@
 //! What stands on the server after publishing.
 
-use annals_commands::ports::social::{FailureClass, IdempotencyKind, Lookup, OutgoingPost, SocialProvider};
+use annals_commands::ports::social::{
+    FailureClass, IdempotencyKind, Lookup, OutgoingPost, SocialProvider, check_settings,
+};
+use annals_domain::publishing::{integration::ServerLimits, media::MediaType};
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -106,16 +109,53 @@ async fn a_picture_goes_with_its_alt_text_and_the_channels_warning_and_visibilit
 }
 
 #[tokio::test]
-async fn what_the_server_would_refuse_is_not_sent() {
+async fn what_the_server_would_refuse_is_told_before_and_refused_by_it() {
     let Some(server) = server() else { return };
     let account = server.account().await;
     let channel = channel(&server, &account).await;
     let longer = post(&["fine", &"é".repeat(501)]);
+    assert_eq!(mastodon().check(&longer.parts)[0].message, "has 501 characters, Mastodon takes 500");
     let error = mastodon().publish(&channel, handle(&channel), &longer).await.unwrap_err();
     assert_eq!(error.class, FailureClass::BadContent);
-    assert_eq!(error.message, "part 2 has 501 characters, Mastodon takes 500");
-    let mut crowded = post(&["many"]);
-    crowded.parts[0].attachments = (0..5).map(|_| gif("a pixel")).collect();
-    assert_eq!(mastodon().check(&crowded.parts)[0].message, "has 5 attachments, Mastodon takes 4");
-    assert_eq!(server.statuses(&account).await.len(), 0);
+    assert_eq!(server.statuses(&account).await.len(), 0, "what stood of it is taken back");
+}
+
+#[tokio::test]
+async fn a_server_says_what_it_takes_and_posts_are_checked_by_that() {
+    let Some(server) = server() else { return };
+    let account = server.account().await;
+    let channel = channel(&server, &account).await;
+    let own = mastodon().server_limits(&channel).await.unwrap().unwrap();
+    assert_eq!((own.text_chars_max, own.link_chars, own.files_max), (Some(500), Some(23), Some(4)));
+    assert_eq!(own.image_bytes_max, Some(10_485_760));
+    assert!(own.media_types.contains(&MediaType::Mp4) && !own.media_types.contains(&MediaType::Mov));
+    let media = mastodon().limits_on(Some(&own)).media.unwrap();
+    assert_eq!(media.kinds[0].bytes_max, Some(10_485_760));
+    assert_eq!(media.kinds[1].media_types, [MediaType::Mp4]);
+
+    let longer = ServerLimits { text_chars_max: Some(1_000), link_chars: Some(30), ..own };
+    let text = post(&[&"é".repeat(970), &format!("{} https://a.example", "é".repeat(969))]);
+    assert_eq!(mastodon().check_on(Some(&longer), &text.parts), []);
+    let more = post(&[&format!("{} https://a.example", "é".repeat(970))]);
+    let problems = mastodon().check_on(Some(&longer), &more.parts);
+    assert_eq!(problems[0].message, "has 1001 characters, Mastodon takes 1000");
+}
+
+#[tokio::test]
+async fn what_a_post_is_told_goes_before_what_its_channel_is() {
+    let Some(server) = server() else { return };
+    let account = server.account().await;
+    let fields = json!({"visibility": "unlisted", "contentWarning": "politics"});
+    let channel = channel_of(connect(&server, &account, fields).await.unwrap());
+    let mut told = post(&["look"]);
+    let settings = json!({
+        "visibility": "private", "contentWarning": "sport", "sensitive": false, "language": "pt"
+    });
+    told.settings = settings.as_object().unwrap().clone();
+    assert_eq!(check_settings("Mastodon", &mastodon().info().settings, &told.settings), []);
+    mastodon().publish(&channel, handle(&channel), &told).await.unwrap();
+    let statuses = server.statuses(&account).await;
+    assert_eq!(statuses[0]["visibility"], "private");
+    assert_eq!(statuses[0]["spoiler_text"], "sport");
+    assert_eq!(statuses[0]["language"], "pt");
 }

@@ -164,6 +164,7 @@ pub(crate) fn post(parts: &[&str]) -> OutgoingPost {
         parts: parts.iter().map(|part| OutgoingPart::from(*part)).collect(),
         standing: Vec::new(),
         at: chrono::Utc::now(),
+        settings: serde_json::Map::new(),
     }
 }
 
@@ -181,6 +182,8 @@ pub(crate) fn gif(alt_text: &str) -> Attachment {
     Attachment {
         media_type: "image/gif".to_string(),
         size_bytes: bytes.len() as u64,
+        width: Some(1),
+        height: Some(1),
         alt_text: Some(alt_text.to_string()),
         source: Arc::new(Bytes(bytes.to_vec())),
     }

@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use annals_commands::publishing::retry::{Doubling, RetryRequest};
+use annals_commands::{
+    ports::social::{PlatformMedia, SettingField},
+    publishing::retry::{Doubling, RetryRequest},
+};
 use annals_domain::kernel::{IntegrationId, PostId};
 use rmcp::{
     ErrorData, ServerHandler,
@@ -24,6 +27,10 @@ use crate::{
         channels::{self, ChannelList},
         failed,
         input::{PostBody, member},
+        media::{
+            MediaFileView,
+            upload::{FromUrlBody, Kept, fetched},
+        },
         posts::{self, PostsQuery},
         slots::{self, SlotQuery, SlotView},
         views::{ChannelView, PostView},
@@ -34,7 +41,8 @@ use crate::{
 const INSTRUCTIONS: &str = "Annals publishes posts on the channels (accounts on platforms) of one organization. \
     List the channels first and describe one before writing for it. A post is a draft, is published now, or is \
     scheduled; times are RFC 3339 with an offset, or local times in `timezone`. Send an idempotencyKey with what \
-    changes something, the same when you try again: it then happens once. What was published stays on the platforms \
+    changes something, the same when you try again: it then happens once. Images come from upload_from_url; say \
+    in `alt` what they show. What was published stays on the platforms \
     when it is deleted here. A delivery that is `unknown` may be there: retry_post asks the platform first.";
 
 #[derive(Clone)]
@@ -80,6 +88,14 @@ struct UpdateInput {
     idempotency_key: Option<String>,
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct UploadInput {
+    file: FromUrlBody,
+    /// 1 to 255 visible ASCII characters; the same for another try of the same call.
+    idempotency_key: Option<String>,
+}
+
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct RetryInput {
@@ -106,6 +122,10 @@ struct Described {
     max_length: usize,
     /// Parts of a thread, the first included.
     max_thread_parts: usize,
+    /// What of a part's files it takes; null: none.
+    media: Option<PlatformMedia>,
+    /// What a post may be told in its `integrations`' `settings`.
+    settings: Vec<SettingField>,
 }
 
 #[tool_router]
@@ -175,6 +195,16 @@ impl Tools {
         told(self.retry(input).await)
     }
 
+    /// Fetches a file from a public https address into the media library: images, videos, PDF. A post shows it by
+    /// its id, in `media`. The same bytes are kept once.
+    #[tool(annotations(title = "Upload from a URL", destructive_hint = false, open_world_hint = true))]
+    async fn upload_from_url(
+        &self,
+        Parameters(input): Parameters<UploadInput>,
+    ) -> Result<CallToolResult, ErrorData> {
+        told(self.upload(input).await)
+    }
+
     /// The organization's posts: the calendar with dates, else the newest first.
     #[tool(annotations(title = "List posts", read_only_hint = true, open_world_hint = false))]
     async fn list_posts(
@@ -229,11 +259,13 @@ impl Tools {
         let channel = channels.connected.into_iter().find(|channel| channel.id == id);
         let channel = channel.ok_or_else(|| ApiError::not_found("channel"))?;
         let provider = self.state.platforms.get(&channel.platform);
-        let limits = &provider.ok_or_else(|| ApiError::not_found("platform any more"))?.info().limits;
+        let info = provider.ok_or_else(|| ApiError::not_found("platform any more"))?.info();
         Ok(Described {
             channel,
-            max_length: limits.text_chars_max,
-            max_thread_parts: limits.thread_parts_max,
+            max_length: info.limits.text_chars_max,
+            max_thread_parts: info.limits.thread_parts_max,
+            media: info.limits.media.clone(),
+            settings: info.settings.clone(),
         })
     }
 
@@ -281,6 +313,14 @@ impl Tools {
         let outcome = commands.retry(&caller.context, member(&caller), id, request).await.map_err(failed)?;
         self.wrote(outcome.receipt.position);
         posts::as_written(&self.state, &caller, id).await
+    }
+
+    async fn upload(&self, input: UploadInput) -> Result<MediaFileView, ApiError> {
+        self.caller.require("media", "create")?;
+        let caller = self.commanding("upload_from_url", input.idempotency_key.as_deref(), &input.file)?;
+        let Kept { file, position, .. } = fetched(&self.state, caller, &input.file).await?;
+        self.wrote(position);
+        Ok(file)
     }
 
     async fn list(&self, query: PostsQuery) -> Result<Posts, ApiError> {

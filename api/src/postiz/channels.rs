@@ -1,13 +1,14 @@
 //! Channels and whose they are.
 
 use actix_web::{HttpResponse, web};
+use annals_commands::ports::social::{SettingField, SettingKind};
 use annals_domain::kernel::IntegrationId;
 use annals_projections::publishing::{
     Channels,
     channels::{self, Channel},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -65,6 +66,32 @@ pub(super) struct ChannelsQuery {
     group: Option<String>,
 }
 
+/// A platform's settings as a JSON Schema.
+fn schema_of(fields: &[SettingField]) -> Map<String, Value> {
+    let language = json!({"type": "string", "pattern": "^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$"});
+    let property = |field: &SettingField| {
+        let mut schema = match &field.kind {
+            SettingKind::Choice { values } => json!({"type": "string", "enum": values}),
+            SettingKind::Choices { values } => {
+                json!({"type": "array", "items": {"type": "string", "enum": values}, "uniqueItems": true})
+            }
+            SettingKind::Text { chars_max } => {
+                json!({"type": "string", "minLength": 1, "maxLength": chars_max})
+            }
+            SettingKind::Flag => json!({"type": "boolean"}),
+            SettingKind::Language => language.clone(),
+            SettingKind::Languages { count_max } => {
+                json!({"type": "array", "items": language, "maxItems": count_max, "uniqueItems": true})
+            }
+        };
+        schema["title"] = json!(field.label);
+        (field.name.to_string(), schema)
+    };
+    let properties: Map<String, Value> = fields.iter().map(property).collect();
+    let schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    schema.as_object().cloned().unwrap_or_default()
+}
+
 /// The organization's channels.
 #[utoipa::path(
     get, path = "/public/v1/integrations", tag = "postiz", params(ChannelsQuery),
@@ -120,7 +147,7 @@ pub(super) struct ChannelRules {
     rules: String,
     /// Characters of a text, as the platform counts them.
     max_length: usize,
-    /// Settings of a post that the platform takes, as a JSON Schema: none.
+    /// Settings of a post that the platform takes, as a JSON Schema.
     #[schema(value_type = Object)]
     settings: Map<String, Value>,
     /// What `integration-trigger` could do: nothing.
@@ -144,7 +171,8 @@ pub(super) async fn settings(
     let (length, parts) = (info.limits.text_chars_max, info.limits.thread_parts_max);
     let rules =
         format!("{}: a text has at most {length} characters, a thread at most {parts} parts", info.name);
-    let output = ChannelRules { rules, max_length: length, settings: Map::new(), tools: Vec::new() };
+    let settings = schema_of(&info.settings);
+    let output = ChannelRules { rules, max_length: length, settings, tools: Vec::new() };
     Ok(HttpResponse::Ok().json(Output { output }))
 }
 

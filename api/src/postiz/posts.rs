@@ -67,6 +67,10 @@ pub(super) struct EntryBody {
     group: Option<String>,
     /// The text, and what follows it as a thread.
     value: Vec<PartBody>,
+    /// What it is told there; what the channel's platform has no setting for is passed over.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    settings: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -113,7 +117,9 @@ pub(super) async fn create(
     Body(body): Body<PostsBody>,
 ) -> ApiResult {
     let revised = body.revised()?;
-    let request = body.request()?.request(&state, &caller).await.map_err(renamed)?;
+    let mut body = body.request()?;
+    keep_known_settings(&state, &caller, &mut body.integrations).await?;
+    let request = body.request(&state, &caller).await.map_err(renamed)?;
     let channels: Vec<Uuid> = request.draft.targets.iter().map(|target| target.channel.uuid()).collect();
     let (commands, member) = (commands(&state), member(&caller));
     let (id, position) = match revised {
@@ -169,7 +175,8 @@ impl PostsBody {
             let own_media = (own.image != first.image).then(|| images(&own.image));
             let own_thread = (comments(entry) != thread).then(|| parts_of(comments(entry)));
             let id = entry.integration.id;
-            integrations.push(TargetBody { id, content, media: own_media, thread: own_thread });
+            let (media, thread, settings) = (own_media, own_thread, entry.settings.clone());
+            integrations.push(TargetBody { id, content, media, thread, settings });
         }
         let date = self.date.filter(|date| !date.is_empty());
         let (kind, scheduled_at) = match self.kind {
@@ -182,6 +189,27 @@ impl PostsBody {
         let (recurrence, timezone) = (None, None);
         Ok(PostBody { content, media, thread, integrations, kind, scheduled_at, recurrence, timezone, tags })
     }
+}
+
+/// Clients of Postiz send its own settings of every platform, and empty texts for what is not set.
+async fn keep_known_settings(
+    state: &AppState,
+    caller: &Caller,
+    targets: &mut [TargetBody],
+) -> Result<(), ApiError> {
+    if targets.iter().all(|target| target.settings.is_empty()) {
+        return Ok(());
+    }
+    let channels = channels::of_organization(state, caller).await?;
+    for target in targets {
+        let channel = channels.iter().find(|channel| channel.id == target.id);
+        let provider = channel.and_then(|channel| state.platforms.get(&channel.platform));
+        let fields = provider.map(|provider| provider.info().settings.as_slice()).unwrap_or_default();
+        target.settings.retain(|name, value| {
+            fields.iter().any(|field| field.name == name) && !value.is_null() && value != ""
+        });
+    }
+    Ok(())
 }
 
 /// What follows the first part.
@@ -325,7 +353,7 @@ fn entries(post: &PostView, channels: &BTreeMap<Uuid, Channel>, customer: Option
             interval_in_days: None,
             group: post.id,
             creation_method: creation_method(post.source.as_deref()),
-            settings: Map::new(),
+            settings: delivery.settings.clone(),
             tags: tags.collect(),
             integration: ChannelEntry {
                 id: delivery.id,

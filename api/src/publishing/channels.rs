@@ -3,7 +3,7 @@
 use actix_web::web;
 use annals_commands::{
     bus::Outcome,
-    ports::social::{ConnectMethod, CredentialField, PlatformInfo},
+    ports::social::{ConnectMethod, CredentialField, PlatformInfo, PlatformMedia, SettingField},
     publishing::channels::{ChannelChange, Channels as Commands, NewChannel},
 };
 use annals_domain::{
@@ -76,6 +76,12 @@ pub(crate) struct PlatformView {
     pub max_length: usize,
     /// Parts of a thread, the first included.
     pub max_thread_parts: usize,
+    /// What of a part's files it takes; null: none.
+    #[schema(value_type = Option<Object>)]
+    pub media: Option<PlatformMedia>,
+    /// What a post may be told in its `integrations`' `settings`.
+    #[schema(value_type = Vec<Object>)]
+    pub settings: Vec<SettingField>,
 }
 
 impl From<&PlatformInfo> for PlatformView {
@@ -86,6 +92,8 @@ impl From<&PlatformInfo> for PlatformView {
             connect: info.connect.clone(),
             max_length: info.limits.text_chars_max,
             max_thread_parts: info.limits.thread_parts_max,
+            media: info.limits.media.clone(),
+            settings: info.settings.clone(),
         }
     }
 }

@@ -11,6 +11,7 @@ use annals_domain::{
 use chrono::SecondsFormat;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -81,6 +82,10 @@ pub(crate) struct TargetBody {
     /// In place of the post's `thread` on this channel.
     #[schema(value_type = Option<Vec<ThreadEntry>>)]
     pub thread: Option<Vec<StringOr<PartBody>>>,
+    /// What the post is told there, by the `settings` of the channel's platform in `GET /integrations`.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub settings: Map<String, Value>,
 }
 
 impl From<TargetBody> for TargetDraft {
@@ -90,6 +95,7 @@ impl From<TargetBody> for TargetDraft {
             content: target.content,
             media: target.media.map(drafts),
             thread: target.thread.map(drafts),
+            settings: target.settings,
         }
     }
 }
@@ -137,6 +143,7 @@ impl PostBody {
             content: delivery.content,
             media: delivery.media.map(bodies),
             thread: delivery.thread.map(bodies),
+            settings: delivery.settings,
         };
         Self {
             content: view.content,

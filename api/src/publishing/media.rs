@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc};
 
 use actix_web::web;
 use annals_adapters::{
-    media::{ImageWorkshop, Inspector, PixelLimits, Spool},
+    media::{Ffmpeg, ImageWorkshop, Inspector, PixelLimits, Spool},
     net::HttpClient,
 };
 use annals_commands::{
@@ -49,6 +49,7 @@ pub struct MediaDesk {
     inspector: Inspector,
     limits: KindLimits,
     pixels: PixelLimits,
+    ffmpeg: Option<Ffmpeg>,
     client: HttpClient,
 }
 
@@ -122,6 +123,7 @@ impl MediaDesk {
             inspector: Inspector::new(limits.pixels),
             limits: limits.kinds,
             pixels: limits.pixels,
+            ffmpeg: None,
             client,
         })
     }
@@ -131,9 +133,15 @@ impl MediaDesk {
         &self.spool
     }
 
-    /// What makes smaller ones of images on this node.
+    /// With what makes posters and MP4s of videos.
+    #[must_use]
+    pub fn with_ffmpeg(self, ffmpeg: Option<Ffmpeg>) -> Self {
+        Self { ffmpeg, ..self }
+    }
+
+    /// What makes smaller ones of images on this node, and what videos need.
     pub fn workshop(&self) -> ImageWorkshop {
-        ImageWorkshop::new(self.spool.clone(), self.pixels)
+        ImageWorkshop::new(self.spool.clone(), self.pixels).with_ffmpeg(self.ffmpeg.clone())
     }
 }
 
@@ -154,9 +162,14 @@ pub(crate) struct MediaFileView {
     pub width: Option<u32>,
     pub height: Option<u32>,
     pub duration_ms: Option<u64>,
+    /// Whether its variants are made: `pending`, `done` or `failed`. Videos stay `pending` where there is no ffmpeg.
+    pub processing: String,
+    /// Why none could be made; the file itself can be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processing_error: Option<String>,
     /// For anyone who has it; it does not change and can't be guessed.
     pub url: String,
-    /// Smaller ones that were made of it.
+    /// What was made of it: smaller ones; of a video a `poster` and, where it is none that everything plays, an MP4.
     pub variants: Vec<VariantView>,
     /// Posts that are not finished and show it: it can't be deleted as long as there are any.
     pub used_by: Vec<Uuid>,
@@ -206,6 +219,8 @@ impl MediaFileView {
             width: file.width,
             height: file.height,
             duration_ms: file.duration_ms,
+            processing: row.status,
+            processing_error: row.status_reason,
             used_by: row.used_by,
             uploaded_by: row.uploaded_by,
             uploaded_at: row.uploaded_at,

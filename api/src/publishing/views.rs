@@ -14,6 +14,7 @@ use annals_domain::{
 use annals_projections::publishing::{channels::Channel, tags::Tag};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -90,6 +91,10 @@ pub(crate) struct DeliveryView {
     /// Its own thread, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thread: Option<Vec<PartView>>,
+    /// What the post is told there.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub settings: Map<String, Value>,
     /// `draft`, `scheduled`, `publishing`, `published`, `failed`, `unknown` or `cancelled`.
     pub status: &'static str,
     pub attempts: u32,
@@ -337,6 +342,7 @@ impl DeliveryView {
             content: target.content.as_ref().map(|text| text.as_str().to_string()),
             media: target.media.as_deref().map(views),
             thread: target.thread.as_deref().map(views),
+            settings: target.settings.as_map().clone(),
             status: delivery.map_or("draft", |delivery| delivery.state.as_str()),
             attempts: delivery.map_or(0, |delivery| delivery.attempts),
             due_at: delivery.map(|delivery| delivery.due_at),

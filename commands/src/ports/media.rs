@@ -2,12 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use annals_domain::publishing::media::{StoredFile, Variant};
+use annals_domain::publishing::media::{MediaType, StoredFile, Variant};
 use async_trait::async_trait;
+
+/// The variant that platforms are given.
+pub const LARGE: &str = "large";
+/// Bytes of it: Bluesky takes a million.
+pub const LARGE_BYTES_MAX: u64 = 1_000_000;
+
+/// What browsers and platforms play, where the file itself is not.
+pub const VIDEO: &str = "video";
 
 /// Makes thumbnails and other sizes of what was uploaded.
 #[async_trait]
 pub trait Workshop: Send + Sync + 'static {
+    /// Whether anything is made of such files here.
+    fn makes(&self, media_type: MediaType) -> bool;
+
     /// An empty file for what is fetched from the store; it goes when this is dropped.
     ///
     /// # Errors
@@ -49,6 +60,9 @@ pub enum WorkshopError {
     /// It will be no better next time.
     #[error("{0}")]
     Refused(String),
+    /// Something else is being made: ask again in a while.
+    #[error("another file is being worked on")]
+    Busy,
     /// This machine is at fault: another try may help.
     #[error("{0}")]
     Unavailable(String),

@@ -1,14 +1,16 @@
 //! A social platform: what Annals asks of each, whatever its API looks like.
 
 mod figures;
+mod media;
 mod oauth2;
 mod outgoing;
+mod settings;
 
 use std::{collections::HashMap, sync::Arc};
 
 use annals_domain::{
     kernel::{IntegrationId, PostId},
-    publishing::figures::AccountCounts,
+    publishing::{figures::AccountCounts, integration::ServerLimits, media::MediaKind},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -16,8 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use figures::{Figure, PostReading};
+pub use media::{Choice, KindLimits, MediaProblem, PlatformMedia};
 pub use oauth2::{AuthorizationGrant, AuthorizationRequest, OAuth2Platform};
 pub use outgoing::{Attachment, AttachmentSource, OutgoingPart, OutgoingPost};
+pub use settings::{SettingField, SettingKind, SettingProblem, check_settings};
 
 /// What a platform is and can do: listed by `GET integrations`, checked when a post is scheduled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +32,8 @@ pub struct PlatformInfo {
     pub name: &'static str,
     pub connect: ConnectMethod,
     pub limits: PlatformLimits,
+    /// What a post may be told on one channel, beside its content.
+    pub settings: Vec<SettingField>,
     /// What happens to a call whose answer was lost.
     pub idempotency: IdempotencyKind,
 }
@@ -72,6 +78,33 @@ pub struct PlatformLimits {
     pub text_chars_max: usize,
     /// Parts of a thread, the first included; 1: no threads.
     pub thread_parts_max: usize,
+    /// `None`: a post's files do not reach those who read it there, and a post that has some is refused when
+    /// it is scheduled.
+    pub media: Option<PlatformMedia>,
+}
+
+impl PlatformLimits {
+    /// As an account's own server has them.
+    fn within(mut self, own: &ServerLimits) -> Self {
+        let count = |own: Option<u32>, known| own.map_or(known, |own| own as usize);
+        self.text_chars_max = count(own.text_chars_max, self.text_chars_max);
+        if let Some(media) = &mut self.media {
+            media.files_max = count(own.files_max, media.files_max);
+            media.alt_chars_max = count(own.alt_chars_max, media.alt_chars_max);
+            for kind in &mut media.kinds {
+                kind.bytes_max = match kind.kind {
+                    MediaKind::Image => own.image_bytes_max.or(kind.bytes_max),
+                    MediaKind::Video => own.video_bytes_max.or(kind.bytes_max),
+                    MediaKind::Document => kind.bytes_max,
+                };
+                if !own.media_types.is_empty() {
+                    kind.media_types.retain(|media_type| own.media_types.contains(media_type));
+                }
+            }
+            media.kinds.retain(|kind| !kind.media_types.is_empty());
+        }
+        self
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -152,10 +185,6 @@ pub struct ContentProblem {
     /// Follows the field's name: `has 320 characters, Bluesky takes 300`.
     pub message: String,
 }
-
-/// An uploaded file as the platform names it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RemoteMedia(pub Value);
 
 /// What a failed call means for what comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,15 +268,28 @@ pub trait SocialProvider: Send + Sync {
         None
     }
 
-    /// Whether a post's media reach those who read it here. Where they do not, a post that has some is
-    /// refused when it is scheduled: it would go out without what it shows.
-    fn takes_media(&self) -> bool {
-        false
+    /// What is wrong with a post's texts for this platform; asked when it is scheduled. No I/O. Its files are
+    /// judged by [`PlatformLimits::media`], its settings by [`PlatformInfo::settings`].
+    fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem>;
+
+    /// The same on one account, whose own server may take more or less.
+    fn check_on(&self, _own: Option<&ServerLimits>, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
+        self.check(parts)
     }
 
-    /// What is wrong with a post for this platform; asked when it is scheduled. No I/O: attachments are
-    /// judged by what is known of them.
-    fn check(&self, parts: &[OutgoingPart]) -> Vec<ContentProblem>;
+    /// What the account's own server takes, where servers differ: asked when it is connected and refreshed.
+    async fn server_limits(&self, _channel: &ChannelAccess) -> Result<Option<ServerLimits>, ProviderError> {
+        Ok(None)
+    }
+
+    /// The platform's limits as one account has them.
+    fn limits_on(&self, own: Option<&ServerLimits>) -> PlatformLimits {
+        let limits = self.info().limits.clone();
+        match own {
+            None => limits,
+            Some(own) => limits.within(own),
+        }
+    }
 
     /// Publishes what does not stand yet, under the handle and the part's number. A second call with the same handle must not double where
     /// [`IdempotencyKind::ByHandle`] is promised.
@@ -258,23 +300,14 @@ pub trait SocialProvider: Send + Sync {
         post: &OutgoingPost,
     ) -> Result<Published, ProviderError>;
 
-    /// Whether what does not stand yet was published under the handle: asked before an unknown outcome is tried again.
+    /// Whether what does not stand yet was published under the handle: asked before an unknown outcome is tried
+    /// again. The parts come without their files.
     async fn find(
         &self,
         channel: &ChannelAccess,
         handle: PublishHandle,
         post: &OutgoingPost,
     ) -> Result<Lookup, ProviderError>;
-
-    /// Uploads a file for later use in a post.
-    async fn upload_media(
-        &self,
-        _channel: &ChannelAccess,
-        _media_type: &str,
-        _bytes: Vec<u8>,
-    ) -> Result<RemoteMedia, ProviderError> {
-        Err(ProviderError::new(FailureClass::Unsupported, "this platform takes no files from here"))
-    }
 
     /// Which figures this platform gives, where it gives them. None: it is never asked.
     fn figures(&self) -> &'static [Figure] {

@@ -7,7 +7,7 @@ use annals_domain::{
     kernel::{IntegrationId, OrganizationId, Owner, Quota, Secret, UserId},
     publishing::{
         Integration, IntegrationCommand, IntegrationError, IntegrationStatus,
-        integration::{Account, Label},
+        integration::{Account, Label, ServerLimits},
     },
 };
 use annals_eventstore::ClaimKey;
@@ -19,8 +19,8 @@ use super::PublishingRefusal;
 use crate::{
     bus::{CommandBus, CommandError, Context, Outcome, Work},
     ports::social::{
-        AuthorizationGrant, ConnectRequest, ConnectedAccount, FailureClass, OAuth2Platform, Platforms,
-        ProviderError, SocialProvider,
+        AuthorizationGrant, ChannelAccess, ConnectRequest, ConnectedAccount, FailureClass, OAuth2Platform,
+        Platforms, ProviderError, SocialProvider,
     },
     tiers,
 };
@@ -123,9 +123,13 @@ impl Channels {
             .transact(context, "ConnectChannel", move |work| {
                 let (sign_in, store) = (Arc::clone(&sign_in), store.clone());
                 Box::pin(async move {
-                    let account = sign_in.account().await?;
+                    let Answered { account, limits } = sign_in.answered().await?;
                     let key = account_claim(&store, &sign_in.channel, &account.remote_id);
                     let id = sign_in.connect(work, account, key).await?;
+                    if let Some(limits) = limits.clone() {
+                        let command = IntegrationCommand::NoteLimits { limits, now: work.now() };
+                        work.execute::<Integration>(id, command).await?;
+                    }
                     work.result(json!({ "id": id }));
                     Ok(id)
                 })
@@ -218,6 +222,12 @@ pub(super) enum Presented {
     },
 }
 
+/// What the platform said.
+struct Answered {
+    account: ConnectedAccount,
+    limits: Option<ServerLimits>,
+}
+
 /// One sign-in, however often the command decides.
 struct SignIn {
     /// Made first: the platform and the seal of the credentials are told it.
@@ -225,20 +235,37 @@ struct SignIn {
     provider: Arc<dyn SocialProvider>,
     channel: NewChannel,
     presented: Presented,
-    answered: OnceCell<ConnectedAccount>,
+    answered: OnceCell<Answered>,
 }
 
 impl SignIn {
-    async fn account(&self) -> Result<&ConnectedAccount, CommandError> {
+    async fn answered(&self) -> Result<&Answered, CommandError> {
         let platform = self.provider.info().name;
         self.answered
             .get_or_try_init(|| async {
-                tokio::time::timeout(SIGN_IN_TIMEOUT, self.present())
+                let account = tokio::time::timeout(SIGN_IN_TIMEOUT, self.present())
                     .await
-                    .unwrap_or_else(|_| Err(timed_out()))
+                    .unwrap_or_else(|_| Err(timed_out()))?;
+                let limits = self.limits(&account).await;
+                Ok(Answered { account, limits })
             })
             .await
             .map_err(|error| CommandError::refused(PublishingRefusal::of_sign_in(platform, &error)))
+    }
+
+    /// What the account's own server takes. One that does not say is taken to be like the others.
+    async fn limits(&self, account: &ConnectedAccount) -> Option<ServerLimits> {
+        let access = ChannelAccess {
+            id: self.id,
+            name: account.name.clone(),
+            credentials: account.credentials.clone(),
+            url: account.url.clone(),
+        };
+        let asked = tokio::time::timeout(SIGN_IN_TIMEOUT, self.provider.server_limits(&access)).await;
+        asked.unwrap_or_else(|_| Err(timed_out())).unwrap_or_else(|error| {
+            tracing::warn!(channel.id = %self.id, %error, "an account's server does not say what it takes");
+            None
+        })
     }
 
     async fn present(&self) -> Result<ConnectedAccount, ProviderError> {

@@ -14,11 +14,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    PublishingRefusal, channels::channel_of, checks::written, media::attach, months::planning, reach::usable,
+    PublishingRefusal, attachments::check_media, channels::channel_of, checks::written, media::attach,
+    months::planning, reach::usable,
 };
 use crate::{
     bus::{CommandBus, CommandError, Context, Outcome, Work},
-    ports::social::{OutgoingPart, Platforms},
+    ports::social::{OutgoingPart, Platforms, SettingProblem, check_settings},
 };
 
 /// Who writes, and whether others' posts are theirs to change too.
@@ -282,6 +283,13 @@ async fn check_channel(
         }
         Err(error) => return Err(error),
     };
+    let provider = platforms.get(channel.platform());
+    if let Some(info) = provider.map(|provider| provider.info()) {
+        let found = check_settings(info.name, &info.settings, target.settings.as_map());
+        problems.extend(found.into_iter().map(|SettingProblem { field, message }| {
+            InvalidField::new(format!("integrations[{index}].settings.{field}"), message)
+        }));
+    }
     if checks == Checks::ToKeep {
         return Ok(());
     }
@@ -289,28 +297,16 @@ async fn check_channel(
         problems.push(InvalidField::new(field, format!("{}: {}", failure.reason, failure.what_to_do)));
         return Ok(());
     }
-    let Some(provider) = platforms.get(channel.platform()) else {
+    let Some(provider) = provider else {
         problems.push(InvalidField::new(field, "is on a platform that this installation no longer has"));
         return Ok(());
     };
     let parts = composition.parts_for(target.channel).unwrap_or_default();
-    if !provider.takes_media()
-        && let Some(part) = parts.iter().position(|part| !part.media.is_empty())
-    {
-        let own = format!("integrations[{index}].");
-        let field = match part {
-            0 if target.media.is_some() => format!("{own}media"),
-            0 => "media".to_string(),
-            part if target.thread.is_some() => format!("{own}thread[{}].media", part - 1),
-            part => format!("thread[{}].media", part - 1),
-        };
-        let platform = provider.info().name;
-        let message =
-            format!("does not reach {platform} yet: give the channel none of its own (\"media\": [])");
-        problems.push(InvalidField::new(field, message));
-    }
+    let limits = provider.limits_on(channel.limits());
+    let platform = (provider.info(), limits.media.as_ref());
+    problems.extend(check_media(work, platform, (index, target), &parts).await?);
     let parts: Vec<_> = parts.into_iter().map(|part| OutgoingPart::from(part.text.into_string())).collect();
-    for problem in provider.check(&parts) {
+    for problem in provider.check_on(channel.limits(), &parts) {
         let field = match problem.part {
             0 if target.content.is_some() => format!("integrations[{index}].content"),
             0 => "content".to_string(),

@@ -12,22 +12,27 @@ use annals_domain::{
     kernel::{AttemptId, IntegrationId},
     publishing::{
         Integration, IntegrationCommand, IntegrationError, IntegrationStatus, Post, PostCommand,
-        post::{ATTEMPTS_MAX, DeliveryState, RetryBasis},
+        post::{ATTEMPTS_MAX, DeliveryState, Failure, RetryBasis},
     },
 };
 use annals_eventstore::{Actor, ActorKind, Source};
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
+    attachments::{ChangedMeanwhile, Luggage, Packed, not_ready, pack},
     outcome::{class_word, failure},
     publisher::Due,
     reach::{Errand, Reach, Reached, errand},
 };
 use crate::{
     bus::{CommandBus, CommandError, Context, IdempotencyKey},
-    ports::social::{FailureClass, IdempotencyKind, Lookup, Platforms, ProviderError, Published},
+    ports::{
+        files::Files,
+        social::{FailureClass, IdempotencyKind, Lookup, Platforms, ProviderError, Published},
+    },
     restore,
     timers::{self, Fired, Timer, TimerHandler},
 };
@@ -45,6 +50,15 @@ const CALLS_MAX: u32 = 4;
 const HELD_PAUSE: TimeDelta = TimeDelta::minutes(5);
 
 const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(20);
+
+/// How long a part that is due waits for smaller ones of its images, and how often it looks for them.
+const PROCESSING_PATIENCE: TimeDelta = TimeDelta::minutes(10);
+const PROCESSING_PAUSE: TimeDelta = TimeDelta::seconds(1);
+
+/// What files under way to platforms may take of a node's memory, in units of [`MEMORY_UNIT_BYTES`]. One that is
+/// larger goes when nothing else does.
+const MEMORY_UNITS: u32 = 256;
+const MEMORY_UNIT_BYTES: u64 = 1024 * 1024;
 
 /// How often the outcome of an attempt is tried to be written before the next worker has to find it out.
 const RECORD_TRIES: u32 = 5;
@@ -69,6 +83,8 @@ pub struct PublishTimer {
     bus: CommandBus,
     reach: Reach,
     lease: Duration,
+    files: Option<Arc<dyn Files>>,
+    memory: Arc<Semaphore>,
 }
 
 /// Where a fire stands after one step.
@@ -88,7 +104,15 @@ impl PublishTimer {
         // A tenth is kept for writing down what happened.
         let call_timeout = (lease.mul_f64(0.9) / CALLS_MAX).min(CALL_TIMEOUT_MAX);
         let reach = Reach::new(bus.clone(), platforms, call_timeout);
-        Self { bus, reach, lease }
+        let memory = Arc::new(Semaphore::new(MEMORY_UNITS as usize));
+        Self { bus, reach, lease, files: None, memory }
+    }
+
+    /// With the store that posts' files lie in; without one, a post that has some fails.
+    #[must_use]
+    pub fn with_files(mut self, files: Arc<dyn Files>) -> Self {
+        self.files = Some(files);
+        self
     }
 }
 
@@ -163,7 +187,7 @@ impl Fire<'_> {
                 // The same for whoever is about to begin the attempt after the last one.
                 let last = delivery.last_attempt().map(|id| id.to_string()).unwrap_or_default();
                 let step = format!("begin:{}:{last}", delivery.due_at.timestamp_micros());
-                self.attempt(&step).await
+                self.pack_and_attempt((&post, &channel), delivery.due_at, &step).await
             }
             DeliveryState::Publishing { attempt_id, .. } => {
                 let reason = "the worker stopped before the platform's answer was recorded";
@@ -225,15 +249,66 @@ impl Fire<'_> {
         }
     }
 
+    /// Nothing is attempted before what the part shows is there to be sent.
+    async fn pack_and_attempt(
+        &self,
+        (post, channel): (&Post, &Integration),
+        due_at: DateTime<Utc>,
+        step: &str,
+    ) -> Result<Step, CommandError> {
+        let Some(provider) = self.handler.reach.provider(channel.platform()) else {
+            // Given up there, with the reason.
+            return self.attempt(step, Luggage::default(), None).await;
+        };
+        let (info, limits) = (provider.info(), provider.limits_on(channel.limits()));
+        let (files, route) = (self.handler.files.as_ref(), (post, self.due.channel));
+        match pack(&self.handler.bus, files, (info, limits.media.as_ref()), route).await? {
+            Packed::Ready(luggage) => match self.room(luggage.bytes()) {
+                Some(room) => self.attempt(step, luggage, Some(room)).await,
+                None => Ok(Step::End(Fired::Later { due_at: self.now() + PROCESSING_PAUSE })),
+            },
+            Packed::Later if self.now() < due_at + PROCESSING_PATIENCE => {
+                Ok(Step::End(Fired::Later { due_at: self.now() + PROCESSING_PAUSE }))
+            }
+            Packed::Later => self.give_up(not_ready()).await,
+            Packed::Never(failure) => self.give_up(failure).await,
+        }
+    }
+
+    /// Room for files in memory, until it is dropped; none while others need it.
+    fn room(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).unwrap_or(u32::MAX).min(MEMORY_UNITS);
+        Arc::clone(&self.handler.memory).try_acquire_many_owned(units).ok()
+    }
+
+    async fn give_up(&self, failure: Failure) -> Result<Step, CommandError> {
+        let command = PostCommand::GiveUp { channel: self.due.channel, failure, at: self.now() };
+        let context = self.context(None);
+        match self.handler.bus.execute::<Post>(&context, "GiveUpPublish", self.due.post, command).await {
+            Ok(_) => Ok(Step::End(Fired::Done)),
+            Err(CommandError::Refused(_)) => Ok(Step::Again),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Records the attempt, calls the platform, records the outcome.
-    async fn attempt(&self, step: &str) -> Result<Step, CommandError> {
+    async fn attempt(
+        &self,
+        step: &str,
+        luggage: Luggage,
+        _room: Option<OwnedSemaphorePermit>,
+    ) -> Result<Step, CommandError> {
+        let luggage = Arc::new(luggage);
         let (post, channel, reach) = (self.due.post, self.due.channel, self.handler.reach.clone());
         let begun = self
             .handler
             .bus
             .transact(&self.context(Some(step)), "PublishPost", move |work| {
-                let reach = reach.clone();
+                let (reach, luggage) = (reach.clone(), Arc::clone(&luggage));
                 Box::pin(async move {
+                    if !luggage.is_of(&*work.load::<Post>(post).await?, channel) {
+                        return Err(CommandError::refused(ChangedMeanwhile));
+                    }
                     let integration = work.load::<Integration>(channel).await?;
                     if integration.status() == IntegrationStatus::Expired {
                         // Lost since we looked: the post is held, not given up.
@@ -252,7 +327,8 @@ impl Fire<'_> {
                     let command = PostCommand::BeginAttempt { channel, attempt_id, now };
                     work.execute::<Post>(post, command).await?;
                     let state = work.load::<Post>(post).await?;
-                    Ok(errand(post, &state, channel).map(|errand| (attempt_id, reached, errand)))
+                    let files = luggage.attachments.clone();
+                    Ok(errand(post, &state, channel, files).map(|errand| (attempt_id, reached, errand)))
                 })
             })
             .await;
@@ -304,7 +380,7 @@ impl Fire<'_> {
         channel: &Integration,
         attempt_id: AttemptId,
     ) -> Result<Step, CommandError> {
-        let Some(errand) = errand(self.due.post, post, self.due.channel) else {
+        let Some(errand) = errand(self.due.post, post, self.due.channel, Vec::new()) else {
             return Ok(Step::End(Fired::Done));
         };
         let Ok(reached) = self.handler.reach.reach(self.due.channel, channel) else {

@@ -18,8 +18,8 @@ use tokio::sync::Mutex;
 use crate::{
     bus::{CommandBus, CommandError, Context},
     ports::social::{
-        ChannelAccess, FailureClass, Lookup, OutgoingPart, OutgoingPost, Platforms, ProviderError,
-        PublishHandle, Published, SocialProvider,
+        Attachment, ChannelAccess, FailureClass, Lookup, OutgoingPart, OutgoingPost, Platforms,
+        ProviderError, PublishHandle, Published, SocialProvider,
     },
 };
 
@@ -75,8 +75,13 @@ pub(super) fn usable(channel: &Integration) -> Result<&Value, Failure> {
 }
 
 /// What is sent to a channel, and under which handle: of a thread, the next part, with those that stand.
-/// `None` if the post does not go there.
-pub(super) fn errand(id: PostId, post: &Post, channel: IntegrationId) -> Option<Errand> {
+/// `files` are those of the part to be sent. `None` if the post does not go there.
+pub(super) fn errand(
+    id: PostId,
+    post: &Post,
+    channel: IntegrationId,
+    files: Vec<Attachment>,
+) -> Option<Errand> {
     let parts = post.composition().parts_for(channel)?;
     let standing: Vec<_> = post
         .deliveries()
@@ -85,14 +90,18 @@ pub(super) fn errand(id: PostId, post: &Post, channel: IntegrationId) -> Option<
         .iter()
         .map(|part| Published { remote_id: part.remote_id.clone(), url: part.url.clone() })
         .collect();
-    let parts = parts
+    let mut parts: Vec<_> = parts
         .into_iter()
         .take(standing.len() + 1)
         .map(|part| OutgoingPart::from(part.text.into_string()))
         .collect();
+    if let Some(next) = parts.get_mut(standing.len()) {
+        next.attachments = files;
+    }
     let at = post.schedule()?.at;
+    let settings = post.composition().settings_for(channel).as_map().clone();
     let handle = PublishHandle { post: id, channel, occurrence: 0 };
-    Some(Errand { handle, outgoing: OutgoingPost { parts, standing, at } })
+    Some(Errand { handle, outgoing: OutgoingPost { parts, standing, at, settings } })
 }
 
 impl Reach {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{PublishingRefusal, publish, reach::Reach};
 use crate::{
     bus::{CommandBus, CommandError, Context},
-    ports::social::{FailureClass, Platforms, ProviderError},
+    ports::social::{ChannelAccess, FailureClass, Platforms, ProviderError, SocialProvider},
     process::{ProcessManager, ReactError, Start},
     timers::{self, Fired, NewTimer, Timer, TimerHandler},
 };
@@ -167,13 +167,36 @@ impl Reach {
         let gone = || ProviderError::new(FailureClass::Unsupported, "the channel can't be refreshed");
         let reached = self.reached(id, channel).ok_or_else(gone)?;
         match self.renew(context, &reached).await {
-            Ok(_) => Ok(()),
+            Ok(credentials) => {
+                let access = ChannelAccess { credentials, ..reached.access };
+                self.note_limits(context, &*reached.provider, &access).await;
+                Ok(())
+            }
             Err(error) => {
                 if error.class == FailureClass::Disconnected {
                     self.lose_access(context, id, error.message.clone()).await?;
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// What the account's own server takes by now. That it does not say so does no harm: what is known stays.
+    async fn note_limits(&self, context: &Context, provider: &dyn SocialProvider, access: &ChannelAccess) {
+        let limits = match tokio::time::timeout(CALL_TIMEOUT, provider.server_limits(access)).await {
+            Ok(Ok(Some(limits))) => limits,
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => {
+                tracing::warn!(channel.id = %access.id, %error, "an account's server does not say what it takes");
+                return;
+            }
+            Err(_) => return,
+        };
+        let context = Context { idempotency: None, expected_version: None, ..context.clone() };
+        let command = IntegrationCommand::NoteLimits { limits, now: self.bus().now() };
+        let noted = self.bus().execute::<Integration>(&context, "NoteServerLimits", access.id, command).await;
+        if let Err(error) = noted {
+            tracing::warn!(channel.id = %access.id, %error, "what an account's server takes could not be recorded");
         }
     }
 

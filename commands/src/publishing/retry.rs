@@ -111,7 +111,8 @@ impl Posts {
         channel: IntegrationId,
     ) -> Result<Knowledge, CommandError> {
         let integration = self.bus.load::<Integration>(channel).await?.state;
-        let (Ok(reached), Some(errand)) = (reach.reach(channel, &integration), errand(id, post, channel))
+        let (Ok(reached), Some(errand)) =
+            (reach.reach(channel, &integration), errand(id, post, channel, Vec::new()))
         else {
             return Ok(Knowledge::Unknown);
         };

@@ -99,13 +99,14 @@ pub(crate) struct Counting {
 
 impl Platform {
     pub(crate) fn new(idempotency: IdempotencyKind) -> Arc<Self> {
-        let limits = PlatformLimits { text_chars_max: 20, thread_parts_max: 2 };
+        let limits = PlatformLimits { text_chars_max: 20, thread_parts_max: 2, media: None };
         Arc::new(Self {
             info: PlatformInfo {
                 identifier: "stage",
                 name: "Stage",
                 connect: ConnectMethod::None,
                 limits,
+                settings: Vec::new(),
                 idempotency,
             },
             script: Mutex::default(),

@@ -1,15 +1,19 @@
 //! A connected channel: an account of an organization on a platform.
 
+mod limits;
+
 use chrono::{DateTime, Utc};
-use cqrs_es::{Aggregate, DomainEvent, event_sink::EventSink};
+use cqrs_es::{Aggregate, event_sink::EventSink};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     Refusal, RefusalKind,
-    kernel::{InvalidText, OrganizationId, Secret, UserId, bounded},
+    kernel::{InvalidText, OrganizationId, Secret, UserId, bounded, named_events},
 };
+
+pub use limits::ServerLimits;
 
 /// A channel's or group's or customer's name: 1 to 120 characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -80,6 +84,8 @@ pub struct Integration {
     credentials: Option<Secret<Value>>,
     /// Who let us in last.
     connected_by: UserId,
+    #[serde(default)]
+    limits: Option<ServerLimits>,
 }
 
 impl Integration {
@@ -117,6 +123,11 @@ impl Integration {
         self.connected_by
     }
 
+    /// What the account's own server takes, where that is known.
+    pub fn limits(&self) -> Option<&ServerLimits> {
+        self.limits.as_ref()
+    }
+
     /// Whether it is there for its organization: connected once and not disconnected since.
     pub fn exists(&self) -> bool {
         !matches!(self.status, IntegrationStatus::None | IntegrationStatus::Disconnected)
@@ -142,6 +153,11 @@ pub enum IntegrationCommand {
     },
     RefreshCredentials {
         credentials: Secret<Value>,
+        now: DateTime<Utc>,
+    },
+    /// The account's server said what it takes. Does nothing if it said so before.
+    NoteLimits {
+        limits: ServerLimits,
         now: DateTime<Utc>,
     },
     Rename {
@@ -200,41 +216,25 @@ pub enum IntegrationEvent {
     Disconnected {
         at: DateTime<Utc>,
     },
+    /// What the account's own server takes, as it said.
+    LimitsNoted {
+        limits: ServerLimits,
+        at: DateTime<Utc>,
+    },
 }
 
-impl IntegrationEvent {
-    pub const TYPES: [&str; 9] = [
-        "publishing.integration.connected",
-        "publishing.integration.reconnected",
-        "publishing.integration.credentials_refreshed",
-        "publishing.integration.renamed",
-        "publishing.integration.grouped",
-        "publishing.integration.enabled",
-        "publishing.integration.disabled",
-        "publishing.integration.access_lost",
-        "publishing.integration.disconnected",
-    ];
-}
-
-impl DomainEvent for IntegrationEvent {
-    fn event_type(&self) -> String {
-        let index = match self {
-            IntegrationEvent::Connected { .. } => 0,
-            IntegrationEvent::Reconnected { .. } => 1,
-            IntegrationEvent::CredentialsRefreshed { .. } => 2,
-            IntegrationEvent::Renamed { .. } => 3,
-            IntegrationEvent::Grouped { .. } => 4,
-            IntegrationEvent::Enabled {} => 5,
-            IntegrationEvent::Disabled {} => 6,
-            IntegrationEvent::AccessLost { .. } => 7,
-            IntegrationEvent::Disconnected { .. } => 8,
-        };
-        Self::TYPES[index].to_string()
-    }
-
-    fn event_version(&self) -> String {
-        "1".to_string()
-    }
+named_events! {
+    IntegrationEvent, version "1",
+    Connected => "publishing.integration.connected",
+    Reconnected => "publishing.integration.reconnected",
+    CredentialsRefreshed => "publishing.integration.credentials_refreshed",
+    Renamed => "publishing.integration.renamed",
+    Grouped => "publishing.integration.grouped",
+    Enabled => "publishing.integration.enabled",
+    Disabled => "publishing.integration.disabled",
+    AccessLost => "publishing.integration.access_lost",
+    Disconnected => "publishing.integration.disconnected",
+    LimitsNoted => "publishing.integration.limits_noted",
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -308,6 +308,10 @@ impl Integration {
                 let changed = self.credentials.as_ref() != Some(&credentials);
                 let credentials = given(credentials)?;
                 changed.then_some(IntegrationEvent::CredentialsRefreshed { credentials, at: now })
+            }
+            Do::NoteLimits { limits, now } => {
+                let changed = self.limits.as_ref() != Some(&limits);
+                changed.then_some(IntegrationEvent::LimitsNoted { limits, at: now })
             }
             Do::Rename { name } => {
                 let changed = self.account.as_ref().is_none_or(|account| account.name != name.0);
@@ -403,6 +407,7 @@ impl Aggregate for Integration {
                 self.status = IntegrationStatus::Disconnected;
                 self.credentials = None;
             }
+            IntegrationEvent::LimitsNoted { limits, .. } => self.limits = Some(limits),
         }
     }
 }

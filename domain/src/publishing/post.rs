@@ -20,6 +20,7 @@ mod event;
 mod overdue;
 mod part;
 mod schedule;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ pub use overdue::{Overdue, OverdueCause};
 pub use part::{AltText, DELAY_MAX, MEDIA_MAX, MediaReference, Part, PostText};
 pub use schedule::Schedule;
 pub(super) use schedule::moment;
+pub use settings::TargetSettings;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -18,7 +18,7 @@ use super::{
     TagBookEvent,
     figures::{AccountCounts, Missing, MissingClass, PostCounts},
     import::{FailedRow, ImportRow, Problem, RowContent, RowPlan, WrittenRow},
-    integration::{Account, Label},
+    integration::{Account, Label, ServerLimits},
     media::{FileName, MediaOrigin, MediaType, StoredFile, Variant},
     post::{
         Composition, Draft, Failure, FailureClass, MediaDraft, OverdueCause, PartDraft, RetryBasis, Schedule,
@@ -77,6 +77,18 @@ fn integrations() -> Vec<IntegrationEvent> {
         IntegrationEvent::Disabled {},
         IntegrationEvent::AccessLost { reason: "the password was changed".to_string(), at },
         IntegrationEvent::Disconnected { at },
+        IntegrationEvent::LimitsNoted {
+            limits: ServerLimits {
+                text_chars_max: Some(5_000),
+                link_chars: Some(23),
+                files_max: Some(4),
+                alt_chars_max: Some(1_500),
+                image_bytes_max: Some(16_777_216),
+                video_bytes_max: Some(103_809_024),
+                media_types: vec![MediaType::Png, MediaType::Mp4],
+            },
+            at,
+        },
     ]
 }
 
@@ -187,9 +199,20 @@ fn rich_posts() -> Vec<(String, Value)> {
         composition: Composition::parse(&Draft { content: "again".to_string(), ..Draft::default() }).unwrap(),
         occurrence: Some(Occurrence { series_id: id::<SeriesId>(10), number: 3 }),
     };
+    let settings = json!({"visibility": "unlisted", "languages": ["en"]});
+    let told = Composition::parse(&Draft {
+        content: "hello".to_string(),
+        targets: vec![TargetDraft {
+            settings: settings.as_object().cloned().unwrap_or_default(),
+            ..TargetDraft::from(id::<IntegrationId>(1))
+        }],
+        ..Draft::default()
+    });
+    let told = PostEvent::Edited { composition: told.unwrap() };
     [
         ("publishing.post.drafted.v1.occurrence.json", drafted),
         ("publishing.post.edited.v1.media.json", edited),
+        ("publishing.post.edited.v1.settings.json", told),
         ("publishing.post.publish_attempted.v1.part.json", attempted),
         ("publishing.post.published.v1.part.json", published),
     ]
@@ -386,7 +409,7 @@ fn newest<A: Aggregate>(events: Vec<A::Event>, types: &[&str]) -> Vec<(String, V
 fn the_newest_version_of_every_event_is_as_committed() {
     let all = [
         newest::<Import>(imports(), &ImportEvent::TYPES),
-        newest::<Integration>(integrations(), &IntegrationEvent::TYPES),
+        newest::<Integration>(integrations(), IntegrationEvent::TYPES),
         newest::<MediaAsset>(media(), MediaAssetEvent::TYPES),
         newest::<MediaLibrary>(libraries(), MediaLibraryEvent::TYPES),
         newest::<Post>(posts(), &PostEvent::TYPES),
@@ -442,7 +465,7 @@ fn reencoded<E: DomainEvent>(json: &Value) -> Value {
 
 #[test]
 fn an_event_whose_secret_was_destroyed_still_decodes() {
-    for (name, json) in newest::<Integration>(integrations(), &IntegrationEvent::TYPES) {
+    for (name, json) in newest::<Integration>(integrations(), IntegrationEvent::TYPES) {
         let mut erased = json.clone();
         if let Some(secret) = erased.pointer_mut("/credentials/$secret/value") {
             *secret = Value::Null;

@@ -102,7 +102,7 @@ async fn apply_one(event: &UnparsedEvent, tables: &mut PgConnection) -> Result<(
             .execute(&mut *tables)
             .await?;
         }
-        IntegrationEvent::CredentialsRefreshed { .. } => {}
+        IntegrationEvent::CredentialsRefreshed { .. } | IntegrationEvent::LimitsNoted { .. } => {}
         IntegrationEvent::Renamed { name } => {
             sqlx::query("UPDATE channels SET name = $2 WHERE id = $1")
                 .bind(id)

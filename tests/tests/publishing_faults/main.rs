@@ -9,6 +9,7 @@
 mod assassin;
 mod bluesky;
 mod feed;
+mod images;
 mod nostr;
 mod pds;
 mod relay;
@@ -23,6 +24,8 @@ use serde_json::{Value, json};
 
 /// How often each phase is hit.
 const KILLS: usize = 20;
+/// The same of a post with an image, whose way has twice as many.
+const IMAGE_KILLS: usize = 5;
 
 /// A worker that died holds its post until its lease ends (90 s), and the machine may be busy.
 const SETTLED_WITHIN: Duration = Duration::from_secs(240);

@@ -31,8 +31,15 @@ impl Pds {
         Blogger { did: made["did"].as_str().expect("a DID").to_string(), handle }
     }
 
-    /// The URI and text of every post of the account, read page by page.
+    /// The URI and text of every post of the account.
     pub(crate) async fn posts(&self, did: &str) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().expect("text").to_string();
+        let records = self.records(did).await;
+        records.iter().map(|record| (text(&record["uri"]), text(&record["value"]["text"]))).collect()
+    }
+
+    /// Every post of the account as it stands, read page by page.
+    pub(crate) async fn records(&self, did: &str) -> Vec<Value> {
         let mut posts = Vec::new();
         let mut cursor = String::new();
         loop {
@@ -42,10 +49,7 @@ impl Pds {
             );
             let page: Value =
                 self.http.get(url).send().await.expect("it answers").json().await.expect("JSON");
-            let text = |value: &Value| value.as_str().expect("text").to_string();
-            for record in page["records"].as_array().expect("records") {
-                posts.push((text(&record["uri"]), text(&record["value"]["text"])));
-            }
+            posts.extend(page["records"].as_array().expect("records").iter().cloned());
             match page["cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return posts,

@@ -1,13 +1,14 @@
 //! Writing a post, or a thread, under keys that are the same in every attempt; and asking for it.
 
 use annals_commands::ports::social::{
-    FailureClass, Lookup, OutgoingPart, OutgoingPost, ProviderError, PublishHandle, Published,
+    FailureClass, Lookup, OutgoingPost, ProviderError, PublishHandle, Published,
 };
 use serde_json::{Value, json};
 
 use super::{
     identity::accounts_mentioned,
-    record::{COLLECTION, ReplyTo, StrongRef, record},
+    images::upload,
+    record::{COLLECTION, Frame, ReplyTo, StrongRef, record},
     session::Session,
     text,
     tid::tid,
@@ -33,12 +34,18 @@ pub(super) async fn publish(
     let repo = Repo { xrpc, session, deadline };
     let thread = repo.ends_of_thread(handle, post).await?;
     let mut written: Vec<(String, StrongRef)> = Vec::with_capacity(post.parts.len());
-    for (part, OutgoingPart { text, .. }) in post.parts.iter().enumerate().skip(post.standing.len()) {
+    let frame = Frame { at: post.at, accounts: &accounts, settings: &post.settings };
+    for (number, part) in post.parts.iter().enumerate().skip(post.standing.len()) {
         let reply = thread_end(thread.as_ref(), &written);
-        let rkey = tid(handle, post.at, part);
-        match repo.put(&rkey, record(text, post.at, &accounts, reply.as_ref())).await {
+        let rkey = tid(handle, post.at, number);
+        let put = async {
+            let embed = upload(xrpc, session, &part.attachments, deadline).await?;
+            let record = record(&frame, &part.text, embed, reply.as_ref());
+            Ok(repo.put(&rkey, record).await?)
+        };
+        match put.await {
             Ok(reference) => written.push((rkey, reference)),
-            Err(error) => return Err(repo.half_written(error.into(), &written).await),
+            Err(error) => return Err(repo.half_written(error, &written).await),
         }
     }
     let Some((rkey, first)) = written.into_iter().next() else {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use annals_commands::ports::social::OutgoingPart;
+use annals_commands::ports::social::{OutgoingPart, SettingField, SettingKind};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::facets::{Detected, Feature, detect};
 
@@ -25,24 +25,55 @@ pub(super) struct ReplyTo {
     pub(super) parent: StrongRef,
 }
 
+/// What all parts of a post have in common.
+pub(super) struct Frame<'f> {
+    pub(super) at: DateTime<Utc>,
+    pub(super) accounts: &'f HashMap<String, String>,
+    pub(super) settings: &'f Map<String, Value>,
+}
+
+const LANGUAGES: &str = "languages";
+/// As the lexicon `app.bsky.feed.post` says.
+const LANGUAGES_MAX: usize = 3;
+const LABELS: &str = "labels";
+
+/// What a post may be told.
+pub(super) fn settings() -> Vec<SettingField> {
+    // Those of `com.atproto.label.defs` that authors may give their own posts.
+    let values = vec!["sexual", "nudity", "porn", "graphic-media"];
+    vec![
+        SettingField {
+            name: LANGUAGES,
+            label: "Languages",
+            kind: SettingKind::Languages { count_max: LANGUAGES_MAX },
+        },
+        SettingField { name: LABELS, label: "Content warnings", kind: SettingKind::Choices { values } },
+    ]
+}
+
 /// The record, the same in every attempt but for mentions whose accounts have changed since.
-pub(super) fn record(
-    text: &str,
-    at: DateTime<Utc>,
-    accounts: &HashMap<String, String>,
-    reply: Option<&ReplyTo>,
-) -> Value {
-    let facets: Vec<_> = detect(text).into_iter().filter_map(|found| facet(found, accounts)).collect();
+pub(super) fn record(frame: &Frame<'_>, text: &str, embed: Option<Value>, reply: Option<&ReplyTo>) -> Value {
+    let facets: Vec<_> = detect(text).into_iter().filter_map(|found| facet(found, frame.accounts)).collect();
     let mut record = json!({
         "$type": COLLECTION,
         "text": text,
-        "createdAt": at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        "createdAt": frame.at.to_rfc3339_opts(SecondsFormat::Millis, true),
     });
     if !facets.is_empty() {
         record["facets"] = Value::Array(facets);
     }
+    if let Some(embed) = embed {
+        record["embed"] = embed;
+    }
     if let Some(reply) = reply {
         record["reply"] = json!(reply);
+    }
+    if let Some(languages) = frame.settings.get(LANGUAGES) {
+        record["langs"] = languages.clone();
+    }
+    if let Some(labels) = frame.settings.get(LABELS).and_then(Value::as_array) {
+        let values: Vec<_> = labels.iter().map(|label| json!({"val": label})).collect();
+        record["labels"] = json!({"$type": "com.atproto.label.defs#selfLabels", "values": values});
     }
     record
 }

@@ -20,11 +20,8 @@ pub(super) fn check(parts: &[OutgoingPart]) -> Vec<ContentProblem> {
         problem(THREAD_PARTS_MAX, format!("has {count} parts, a Bluesky thread takes {THREAD_PARTS_MAX}"));
     }
     for (part, OutgoingPart { text, attachments }) in parts.iter().enumerate() {
-        if !attachments.is_empty() {
-            problem(part, "has attachments, which are not taken to Bluesky yet".to_string());
-        }
         let graphemes = text.graphemes(true).count();
-        if text.trim().is_empty() {
+        if text.trim().is_empty() && attachments.is_empty() {
             problem(part, "must not be empty".to_string());
         } else if graphemes > GRAPHEMES_MAX {
             problem(part, format!("has {graphemes} characters, Bluesky takes {GRAPHEMES_MAX}"));

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{
     CALL_TIME, Mastodon,
+    settings::WARNING_CHARS_MAX,
     token::{App, Credentials, Token, Visibility},
 };
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
 
 /// What a channel needs: reading who it is, looking for its own posts, posting, uploading.
 const SCOPES: &str = "read:accounts read:statuses write:statuses write:media";
-const WARNING_CHARS_MAX: usize = 200;
 
 /// What the user gives.
 #[derive(Deserialize)]

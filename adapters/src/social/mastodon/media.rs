@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use annals_commands::ports::social::{Attachment, FailureClass, ProviderError};
+use annals_commands::ports::social::{Attachment, FailureClass, KindLimits, PlatformMedia, ProviderError};
+use annals_domain::publishing::media::{MediaKind, MediaType};
 use reqwest::StatusCode;
 use serde::Deserialize;
 
@@ -15,6 +16,28 @@ use crate::{
 /// How long a server may take to make a video of ours its own; what is not ready then is tried again.
 const PROCESSING_PATIENCE: Duration = Duration::from_secs(8);
 const PROCESSING_PAUSE: Duration = Duration::from_millis(500);
+
+/// Mastodon's own defaults; a server may take more or less and says so.
+const FILES_MAX: usize = 4;
+const ALT_CHARS_MAX: usize = 1_500;
+const IMAGE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const VIDEO_BYTES_MAX: u64 = 40 * 1024 * 1024;
+
+pub(super) fn taken() -> PlatformMedia {
+    PlatformMedia {
+        files_max: FILES_MAX,
+        alt_chars_max: ALT_CHARS_MAX,
+        kinds: vec![
+            KindLimits::images(IMAGE_BYTES_MAX),
+            KindLimits {
+                kind: MediaKind::Video,
+                media_types: vec![MediaType::Mp4, MediaType::Mov],
+                bytes_max: Some(VIDEO_BYTES_MAX),
+                alone: true,
+            },
+        ],
+    }
+}
 
 #[derive(Deserialize)]
 struct Media {

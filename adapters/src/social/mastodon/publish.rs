@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::{
     media::upload,
+    settings::Manner,
     text,
     token::{Credentials, Visibility},
 };
@@ -40,6 +41,8 @@ struct NewStatus<'a> {
     sensitive: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     in_reply_to_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    language: Option<&'a str>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -60,7 +63,7 @@ pub(super) async fn publish(
     post: &OutgoingPost,
     deadline: Deadline,
 ) -> Result<Published, ProviderError> {
-    if let Some(problem) = text::check(&post.parts).into_iter().next() {
+    if let Some(problem) = text::check(&post.parts, text::Counting::any()).into_iter().next() {
         let message = format!("part {} {}", problem.part + 1, problem.message);
         return Err(ProviderError::new(FailureClass::BadContent, message));
     }
@@ -70,11 +73,12 @@ pub(super) async fn publish(
         return Ok(published);
     }
     let server = Server { rest, credentials, deadline };
+    let manner = Manner::of(credentials, &post.settings);
     let mut written: Vec<Status> = Vec::with_capacity(post.parts.len());
     for (index, part) in post.parts.iter().enumerate().skip(post.standing.len()) {
         let stood = post.standing.last().map(|part| part.remote_id.as_str());
         let parent = written.last().map(|status| status.id.as_str()).or(stood);
-        match server.write(handle, index, part, parent).await {
+        match server.write(handle, (index, part), &manner, parent).await {
             Ok(status) => written.push(status),
             Err(error) => return Err(server.half_written(error, &written).await),
         }
@@ -128,19 +132,19 @@ impl Server<'_> {
     async fn write(
         &self,
         handle: PublishHandle,
-        index: usize,
-        part: &OutgoingPart,
+        (index, part): (usize, &OutgoingPart),
+        manner: &Manner,
         parent: Option<&str>,
     ) -> Result<Status, ProviderError> {
         let media_ids = upload(self.rest, self.credentials, &part.attachments, self.deadline).await?;
-        let warning = self.credentials.content_warning.as_deref();
         let status = NewStatus {
             status: &part.text,
             media_ids,
-            visibility: self.credentials.visibility,
-            spoiler_text: warning,
-            sensitive: warning.is_some(),
+            visibility: manner.visibility,
+            spoiler_text: manner.content_warning.as_deref(),
+            sensitive: manner.sensitive,
             in_reply_to_id: parent,
+            language: manner.language.as_deref(),
         };
         let key = HeaderValue::from_str(&key(handle, index)).expect("ids and digits are a header's value");
         let call = RestCall::writes(Method::POST, self.credentials.app.at("/api/v1/statuses"), self.deadline)

@@ -3,26 +3,54 @@
 use std::sync::LazyLock;
 
 use annals_commands::ports::social::{ContentProblem, OutgoingPart};
+use annals_domain::publishing::integration::ServerLimits;
 use regex::Regex;
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::social::links::web_links;
 
-/// Mastodon's own default; a server may take more, and few take less.
+/// Mastodon's own default; a server that takes more or less says so.
 pub(super) const CHARS_MAX: usize = 500;
-/// Every address counts as so many characters.
+/// Every address counts as so many characters, by default.
 const LINK_CHARS: usize = 23;
 /// Ours: what can be written within the time of one call.
 pub(super) const THREAD_PARTS_MAX: usize = 15;
-const ATTACHMENTS_MAX: usize = 4;
-const ALT_TEXT_CHARS_MAX: usize = 1_500;
 
 /// A mention; of `@ada@example.org` only `@ada` counts.
 static REMOTE_MENTION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(^|[^/\w])(@[a-zA-Z0-9_]+)@[a-zA-Z0-9][a-zA-Z0-9.-]*[a-zA-Z0-9]").expect("a valid pattern")
 });
 
-pub(super) fn check(parts: &[OutgoingPart]) -> Vec<ContentProblem> {
+/// How a server counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counting {
+    chars_max: usize,
+    link_chars: usize,
+}
+
+impl Default for Counting {
+    fn default() -> Self {
+        Self { chars_max: CHARS_MAX, link_chars: LINK_CHARS }
+    }
+}
+
+impl Counting {
+    /// As a server says of itself.
+    pub(super) fn of(own: Option<&ServerLimits>) -> Self {
+        let count = |own: Option<u32>, default| own.map_or(default, |own| own as usize);
+        Self {
+            chars_max: count(own.and_then(|own| own.text_chars_max), CHARS_MAX),
+            link_chars: count(own.and_then(|own| own.link_chars), LINK_CHARS),
+        }
+    }
+
+    /// For what was checked when it was scheduled: how many characters are too many, the server says.
+    pub(super) fn any() -> Self {
+        Self { chars_max: usize::MAX, ..Self::default() }
+    }
+}
+
+pub(super) fn check(parts: &[OutgoingPart], counting: Counting) -> Vec<ContentProblem> {
     let mut problems = Vec::new();
     let mut problem = |part, message| problems.push(ContentProblem { part, message });
     if parts.is_empty() {
@@ -33,31 +61,18 @@ pub(super) fn check(parts: &[OutgoingPart]) -> Vec<ContentProblem> {
         problem(THREAD_PARTS_MAX, format!("has {count} parts, a Mastodon thread takes {THREAD_PARTS_MAX}"));
     }
     for (part, OutgoingPart { text, attachments }) in parts.iter().enumerate() {
-        let chars = counted(text);
+        let chars = counted(text, counting.link_chars);
         if text.trim().is_empty() && attachments.is_empty() {
             problem(part, "must not be empty".to_string());
-        } else if chars > CHARS_MAX {
-            problem(part, format!("has {chars} characters, Mastodon takes {CHARS_MAX}"));
-        }
-        if attachments.len() > ATTACHMENTS_MAX {
-            let count = attachments.len();
-            problem(part, format!("has {count} attachments, Mastodon takes {ATTACHMENTS_MAX}"));
-        }
-        for attachment in attachments {
-            let kind = attachment.media_type.split('/').next().unwrap_or_default();
-            if !matches!(kind, "image" | "video" | "audio") {
-                problem(part, format!("has a file of type {}, Mastodon takes none", attachment.media_type));
-            }
-            if attachment.alt_text.as_ref().is_some_and(|text| text.chars().count() > ALT_TEXT_CHARS_MAX) {
-                problem(part, format!("has an alt text of more than {ALT_TEXT_CHARS_MAX} characters"));
-            }
+        } else if chars > counting.chars_max {
+            problem(part, format!("has {chars} characters, Mastodon takes {}", counting.chars_max));
         }
     }
     problems
 }
 
 /// Characters as Mastodon counts them.
-fn counted(text: &str) -> usize {
+fn counted(text: &str, link_chars: usize) -> usize {
     let links = web_links(text);
     let mut rest = String::with_capacity(text.len());
     let mut end = 0;
@@ -66,7 +81,7 @@ fn counted(text: &str) -> usize {
         end = link.end;
     }
     rest.push_str(&text[end..]);
-    REMOTE_MENTION.replace_all(&rest, "$1$2").graphemes(true).count() + links.len() * LINK_CHARS
+    REMOTE_MENTION.replace_all(&rest, "$1$2").graphemes(true).count() + links.len() * link_chars
 }
 
 #[cfg(test)]
@@ -75,15 +90,18 @@ mod tests {
 
     fn messages(parts: &[&str]) -> Vec<(usize, String)> {
         let parts: Vec<_> = parts.iter().map(|part| OutgoingPart::from(*part)).collect();
-        check(&parts).into_iter().map(|problem| (problem.part, problem.message)).collect()
+        check(&parts, Counting::default())
+            .into_iter()
+            .map(|problem| (problem.part, problem.message))
+            .collect()
     }
 
     #[test]
     fn addresses_count_23_and_mentions_without_their_server() {
-        assert_eq!(counted("https://example.org/a/very/long/path/that/goes/on/and/on"), 23);
-        assert_eq!(counted("see https://a.example and https://b.example/x"), 4 + 23 + 5 + 23);
-        assert_eq!(counted("hi @ada@example.org!"), "hi @ada!".len());
-        assert_eq!(counted("e\u{301}👨‍👩‍👧‍👦"), 2);
+        assert_eq!(counted("https://example.org/a/very/long/path/that/goes/on/and/on", LINK_CHARS), 23);
+        assert_eq!(counted("see https://a.example and https://b.example/x", LINK_CHARS), 4 + 23 + 5 + 23);
+        assert_eq!(counted("hi @ada@example.org!", LINK_CHARS), "hi @ada!".len());
+        assert_eq!(counted("e\u{301}👨‍👩‍👧‍👦", LINK_CHARS), 2);
     }
 
     #[test]

@@ -119,6 +119,7 @@ mod tests {
             parts: texts.iter().map(|text| OutgoingPart::from(*text)).collect(),
             standing: Vec::new(),
             at: "2026-03-02T09:00:00Z".parse().expect("a time"),
+            settings: serde_json::Map::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use csv::StringRecord;
 use serde::de::DeserializeOwned;
+use serde_json::Map;
 use uuid::Uuid;
 
 use crate::{
@@ -72,7 +73,7 @@ impl Columns {
         };
         let channels: Vec<String> = list("channels", &cell("channels"), &mut errors);
         let channels = channels.iter().enumerate().filter_map(|(nth, id)| match id.parse::<Uuid>() {
-            Ok(id) => Some(TargetBody { id, content: None, media: None, thread: None }),
+            Ok(id) => Some(TargetBody { id, content: None, media: None, thread: None, settings: Map::new() }),
             Err(_) => {
                 errors.push(FieldError::new(format!("channels[{nth}]"), "must be a channel's id"));
                 None

@@ -1,6 +1,6 @@
 //! Files on their way in: read as they come, told apart, looked through, and only then taken.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::{
@@ -17,10 +17,11 @@ use annals_commands::{
     ports::files::FilesError,
     publishing::media::{Arrived, MediaError},
 };
-use annals_domain::publishing::media::{FileName, MediaOrigin, MediaType, StoredFile};
+use annals_domain::publishing::media::{FileName, MediaKind, MediaOrigin, MediaType, StoredFile};
 use futures::StreamExt;
 use reqwest::header::HeaderMap;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
@@ -31,7 +32,7 @@ use crate::{
     state::AppState,
 };
 
-const FIELD: &str = "file";
+pub(crate) const FIELD: &str = "file";
 /// A sender that is silent for so long has gone.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// What is fetched from an address is there by then: within the time of a request.
@@ -48,7 +49,7 @@ pub(crate) struct UploadForm {
     file: Vec<u8>,
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct FromUrlBody {
     /// `https`, at a public address.
@@ -126,8 +127,36 @@ fn answer(kept: Kept) -> ApiResult {
     answer.position(position).respond()
 }
 
+/// Takes the image of a multipart form to look at it; it is gone when the answer is dropped.
+pub(crate) async fn receive_picture(
+    desk: &MediaDesk,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Incoming, ApiError> {
+    let incoming = receive(desk, Multipart::new(request.headers(), payload)).await?;
+    if incoming.kind.kind() != MediaKind::Image {
+        let message = format!("must be an image; by its first bytes it is {}", incoming.kind.as_str());
+        return Err(unsupported(message));
+    }
+    Ok(incoming)
+}
+
+impl Incoming {
+    pub(crate) fn kind(&self) -> MediaType {
+        self.kind
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    pub(crate) fn sha256(&self) -> &str {
+        &self.file.sha256
+    }
+}
+
 /// A whole file, and what its sender says of it.
-struct Incoming {
+pub(crate) struct Incoming {
     name: FileName,
     kind: MediaType,
     file: Spooled,
@@ -212,14 +241,6 @@ async fn fetch(desk: &MediaDesk, body: &FromUrlBody) -> Result<Incoming, ApiErro
 /// What it is, by its first bytes; from here on its kind's bound holds.
 fn tell(desk: &MediaDesk, spooling: &mut Spooling, said: &Said) -> Result<MediaType, ApiError> {
     let known = "PNG, JPEG, GIF, WebP, MP4, MOV, AVI or PDF";
-    let unsupported = |message: String| ApiError {
-        errors: vec![FieldError { field: FIELD.to_string(), message: message.clone() }],
-        ..ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "UNSUPPORTED_FILE_TYPE",
-            format!("{FIELD} {message}"),
-        )
-    };
     let kind = sniff(spooling.head())
         .ok_or_else(|| unsupported(format!("must be {known}; by its first bytes it is none of them")))?;
     if !is_named_as(kind, said.media_type.as_deref(), said.name.extension().as_deref()) {
@@ -230,6 +251,17 @@ fn tell(desk: &MediaDesk, spooling: &mut Spooling, said: &Said) -> Result<MediaT
     }
     spooling.bound(desk.limits.of(kind.kind())).map_err(not_spooled)?;
     Ok(kind)
+}
+
+fn unsupported(message: String) -> ApiError {
+    ApiError {
+        errors: vec![FieldError { field: FIELD.to_string(), message: message.clone() }],
+        ..ApiError::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_FILE_TYPE",
+            format!("{FIELD} {message}"),
+        )
+    }
 }
 
 async fn whole(
@@ -338,7 +370,7 @@ fn not_taken(error: MediaError) -> ApiError {
 }
 
 /// The file store is away.
-pub(super) fn store_unavailable(cause: &FilesError) -> ApiError {
+pub(crate) fn store_unavailable(cause: &FilesError) -> ApiError {
     ApiError {
         code: "FILE_STORE_UNAVAILABLE",
         ..ApiError::unavailable("the file store does not answer; try again later", 10)

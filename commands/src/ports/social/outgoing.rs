@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 
 use super::{ProviderError, Published};
 
@@ -17,13 +18,15 @@ pub struct OutgoingPost {
     pub standing: Vec<Published>,
     /// The time that the post bears, the same in every attempt.
     pub at: DateTime<Utc>,
+    /// What it is told on this channel, by [`super::PlatformInfo::settings`]; checked when it was scheduled.
+    pub settings: Map<String, Value>,
 }
 
 /// One part of a thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutgoingPart {
     pub text: String,
-    /// In the order in which they are shown.
+    /// In the order in which they are shown; none of a part that stands already.
     pub attachments: Vec<Attachment>,
 }
 
@@ -39,6 +42,9 @@ pub struct Attachment {
     /// Its sniffed MIME type: `image/png`.
     pub media_type: String,
     pub size_bytes: u64,
+    /// In pixels, where it is known.
+    pub width: Option<u32>,
+    pub height: Option<u32>,
     /// What it shows, for those who can't see it.
     pub alt_text: Option<String>,
     pub source: Arc<dyn AttachmentSource>,

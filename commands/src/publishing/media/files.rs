@@ -1,15 +1,16 @@
-//! Takes the bytes of deleted files out of the store, and those that no file was made of.
+//! Takes the bytes of deleted files and of forgotten people's pictures out of the store, and those that no file
+//! was made of.
 
 use std::{sync::Arc, time::Duration};
 
 use annals_domain::{
-    identity::OrganizationEvent,
-    kernel::{MediaId, OrganizationId},
+    identity::{OrganizationEvent, User},
+    kernel::{MediaId, OrganizationId, UserId},
     publishing::{MediaAsset, MediaAssetEvent},
 };
 use annals_eventstore::{Filter, RecordedEvent};
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
 use sqlx::{Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{folder, organization_folder, owner};
 use crate::{
     bus::{CommandBus, CommandError},
+    identity::avatars,
     ports::files::{Files, FilesError},
     process::{ProcessManager, ReactError},
 };
@@ -71,7 +73,25 @@ impl MediaFiles {
             self.files.delete(&entry.key).await?;
             swept.removed += 1;
         }
+        self.sweep_avatars(cutoff, &mut swept).await?;
         Ok(swept)
+    }
+
+    /// The same of pictures that are nobody's any more.
+    async fn sweep_avatars(&self, cutoff: DateTime<Utc>, swept: &mut Swept) -> Result<(), SweepError> {
+        let mut entries = self.files.list(avatars::FOLDER);
+        while let Some(entry) = entries.next().await {
+            let entry = entry?;
+            swept.looked_at += 1;
+            let Some((id, name)) = avatars::owner(&entry.key) else { continue };
+            let user = self.bus.load::<User>(id).await?.state;
+            if entry.modified_at > cutoff || avatars::current(id, &user).as_deref() == Some(name) {
+                continue;
+            }
+            self.files.delete(&entry.key).await?;
+            swept.removed += 1;
+        }
+        Ok(())
     }
 
     /// Sweeps now and then until `stop` is cancelled. Any number of nodes may.
@@ -104,7 +124,8 @@ impl ProcessManager for MediaFiles {
     const NAME: &'static str = "publishing.media_files";
 
     fn filter(&self) -> Filter {
-        let event_types = ["publishing.media_asset.deleted", "identity.organization.closed"];
+        let event_types =
+            ["publishing.media_asset.deleted", "identity.organization.closed", "identity.user.deleted"];
         Filter { event_types: event_types.map(str::to_string).into(), ..Filter::default() }
     }
 
@@ -118,6 +139,10 @@ impl ProcessManager for MediaFiles {
             let OrganizationEvent::Closed = event.decode()? else { return Ok(()) };
             let Ok(organization) = event.stream.aggregate_id.parse::<OrganizationId>() else { return Ok(()) };
             return self.remove_all(&organization_folder(organization)).await.map_err(failed);
+        }
+        if event.event_type == "identity.user.deleted" {
+            let Ok(user) = event.stream.aggregate_id.parse::<UserId>() else { return Ok(()) };
+            return self.remove_all(&avatars::folder(user)).await.map_err(failed);
         }
         let MediaAssetEvent::Deleted { .. } = event.decode()? else { return Ok(()) };
         let Ok(id) = event.stream.aggregate_id.parse::<MediaId>() else { return Ok(()) };

@@ -1,6 +1,7 @@
-//! Thumbnails and other sizes of images, made by a worker after the upload; what became of it is an event.
+//! Thumbnails and other sizes of images, and what is made of videos where the programs for it are installed, made
+//! by a worker after the upload; what became of it is an event.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use annals_domain::{
     kernel::MediaId,
@@ -11,6 +12,7 @@ use annals_domain::{
 };
 use annals_eventstore::{Actor, ActorKind, Filter, RecordedEvent, Source};
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, Transaction};
@@ -29,8 +31,15 @@ use crate::{
 };
 
 const KIND: &str = "publishing.media_processing";
+/// Videos have timers of their own: they take longer, and images do not wait for them.
+const VIDEO_KIND: &str = "publishing.video_processing";
+/// Longer than all that is made of one; a worker that died holds its file for as long.
+const IMAGE_LEASE: Duration = Duration::from_secs(60);
+const VIDEO_LEASE: Duration = Duration::from_secs(20 * 60);
+/// When who works on another file is asked again.
+const BUSY_PAUSE: TimeDelta = TimeDelta::seconds(5);
 
-/// Sets a timer for every image that is uploaded, due at once; takes it away if the image is deleted before.
+/// Sets a timer for every image and video that is uploaded, due at once; takes it away if it is deleted before.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MediaProcessing;
 
@@ -60,10 +69,15 @@ impl ProcessManager for MediaProcessing {
     ) -> Result<(), ReactError> {
         let Ok(media) = event.stream.aggregate_id.parse::<MediaId>() else { return Ok(()) };
         match event.decode::<MediaAssetEvent>()? {
-            MediaAssetEvent::Uploaded { file, at, .. } if file.media_type.kind() == MediaKind::Image => {
+            MediaAssetEvent::Uploaded { file, at, .. } => {
+                let kind = match file.media_type.kind() {
+                    MediaKind::Image => KIND,
+                    MediaKind::Video => VIDEO_KIND,
+                    MediaKind::Document => return Ok(()),
+                };
                 let due = Due { media, correlation: event.metadata.correlation_id };
                 let timer = NewTimer {
-                    kind: KIND,
+                    kind,
                     key: media.to_string(),
                     due_at: at,
                     payload: serde_json::to_value(due)?,
@@ -72,7 +86,11 @@ impl ProcessManager for MediaProcessing {
                 };
                 timers::schedule(tx, timer).await?;
             }
-            MediaAssetEvent::Deleted { .. } => timers::cancel(tx, KIND, &media.to_string()).await?,
+            MediaAssetEvent::Deleted { .. } => {
+                for kind in [KIND, VIDEO_KIND] {
+                    timers::cancel(tx, kind, &media.to_string()).await?;
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -86,6 +104,8 @@ pub struct ProcessMedia {
     bus: CommandBus,
     files: Arc<dyn Files>,
     workshop: Arc<dyn Workshop>,
+    kind: &'static str,
+    lease: Duration,
 }
 
 /// Why nothing was made this time.
@@ -100,8 +120,14 @@ enum Unmade {
 }
 
 impl ProcessMedia {
-    pub fn new(bus: CommandBus, files: Arc<dyn Files>, workshop: Arc<dyn Workshop>) -> Self {
-        Self { bus, files, workshop }
+    /// What makes smaller ones of images.
+    pub fn images(bus: CommandBus, files: Arc<dyn Files>, workshop: Arc<dyn Workshop>) -> Self {
+        Self { bus, files, workshop, kind: KIND, lease: IMAGE_LEASE }
+    }
+
+    /// What makes posters and MP4s of videos.
+    pub fn videos(bus: CommandBus, files: Arc<dyn Files>, workshop: Arc<dyn Workshop>) -> Self {
+        Self { bus, files, workshop, kind: VIDEO_KIND, lease: VIDEO_LEASE }
     }
 
     async fn make(&self, id: MediaId, asset: &MediaAsset, file: &StoredFile) -> Result<Made, Unmade> {
@@ -134,7 +160,11 @@ impl ProcessMedia {
 #[async_trait]
 impl TimerHandler for ProcessMedia {
     fn kind(&self) -> &'static str {
-        KIND
+        self.kind
+    }
+
+    fn lease(&self) -> Duration {
+        self.lease
     }
 
     async fn fire(&self, timer: &Timer) -> Fired {
@@ -150,7 +180,10 @@ impl TimerHandler for ProcessMedia {
         else {
             return Fired::Done;
         };
-        let actor = Actor { kind: ActorKind::Process, id: Some(KIND.to_string()) };
+        if !self.workshop.makes(file.media_type) {
+            return Fired::Done;
+        }
+        let actor = Actor { kind: ActorKind::Process, id: Some(self.kind.to_string()) };
         // The asset itself sees to it that this has its effect once.
         let context = Context {
             correlation_id: due.correlation,
@@ -169,6 +202,7 @@ impl TimerHandler for ProcessMedia {
                 };
                 self.note(&context, due.media, command).await
             }
+            Err(Unmade::Workshop(WorkshopError::Busy)) => Fired::Later { due_at: now + BUSY_PAUSE },
             Err(Unmade::Workshop(WorkshopError::Refused(reason))) => {
                 self.note(&context, due.media, MediaAssetCommand::NoteProcessingFailed { reason, now }).await
             }

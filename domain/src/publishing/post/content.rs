@@ -8,7 +8,10 @@ mod tests;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::part::{MediaReference, Part, PostText};
+use super::{
+    part::{MediaReference, Part, PostText},
+    settings::TargetSettings,
+};
 use crate::{
     kernel::{IntegrationId, MediaId, TagId},
     publishing::Invalid,
@@ -33,6 +36,9 @@ pub struct Target {
     /// In place of what follows the first part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<Vec<Part>>,
+    /// What the post is told there, by the names of the channel's platform.
+    #[serde(default, skip_serializing_if = "TargetSettings::is_empty")]
+    pub settings: TargetSettings,
 }
 
 impl From<IntegrationId> for Target {
@@ -99,6 +105,12 @@ impl Composition {
         };
         let thread = target.thread.as_ref().unwrap_or(&self.thread);
         Some(std::iter::once(first).chain(thread.iter().cloned()).collect())
+    }
+
+    /// What the post is told on a channel; nothing if it does not go there.
+    pub fn settings_for(&self, channel: IntegrationId) -> TargetSettings {
+        let target = self.targets.iter().find(|target| target.channel == channel);
+        target.map(|target| target.settings.clone()).unwrap_or_default()
     }
 
     /// The same with one more part at the end of the thread, of channels' own ones too.

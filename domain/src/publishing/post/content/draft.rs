@@ -1,8 +1,13 @@
 //! A composition as it was given, before it is parsed; and what is wrong with it, by the names of
 //! the HTTP body.
 
-use super::super::part::{AltText, DELAY_MAX, MEDIA_MAX, MediaReference, Part, PostText};
+use super::super::{
+    part::{AltText, DELAY_MAX, MEDIA_MAX, MediaReference, Part, PostText},
+    settings::TargetSettings,
+};
 use super::{CHANNELS_MAX, Composition, TAGS_MAX, THREAD_PARTS_MAX, Target};
+use serde_json::{Map, Value};
+
 use crate::{
     kernel::{IntegrationId, MediaId, TagId},
     publishing::{Invalid, InvalidField},
@@ -45,6 +50,7 @@ pub struct TargetDraft {
     pub content: Option<String>,
     pub media: Option<Vec<MediaDraft>>,
     pub thread: Option<Vec<PartDraft>>,
+    pub settings: Map<String, Value>,
 }
 
 impl From<IntegrationId> for TargetDraft {
@@ -164,6 +170,10 @@ impl Problems {
             content: target.content.as_ref().map(|text| self.text(format!("{field}content"), text)),
             media: target.media.as_ref().map(|media| self.media(field, media)),
             thread: target.thread.as_ref().map(|thread| self.thread(field, thread)),
+            settings: TargetSettings::parse(target.settings.clone()).unwrap_or_else(|why| {
+                self.add(format!("{field}settings"), why);
+                TargetSettings::default()
+            }),
         }
     }
 
