@@ -74,8 +74,8 @@ pub(crate) async fn used(account: &Account, quota: &str, used: u64, limit: Optio
 
 /// Waits until so many posts are due in the month of this time.
 pub(crate) async fn posts_in(account: &Account, at: &str, used: u64) {
-    let limit = uses(account, &format!("?month={}", &at[..7]), "posts_per_month", (json!(used), Value::Null));
-    limit.await;
+    let month = format!("?month={}", &at[..7]);
+    uses(account, &month, "posts_per_month", (json!(used), Value::Null)).await;
 }
 
 /// The read model follows the log: a limit that is null is not looked at.

@@ -82,6 +82,7 @@ impl From<&Target> for TargetDraft {
             content: target.content.as_ref().map(|text| text.as_str().to_string()),
             media: target.media.as_deref().map(drafts),
             thread: target.thread.as_deref().map(drafts),
+            settings: target.settings.as_map().clone(),
         }
     }
 }
