@@ -42,6 +42,7 @@ pub struct Config {
     pub auth: Auth,
     pub tiers: Tiers,
     pub outbound: Outbound,
+    pub platforms: Platforms,
     pub media: Media,
     pub mail: Mail,
     pub watchdog: Watchdog,
@@ -150,6 +151,18 @@ pub struct Outbound {
     pub allow_hosts: Vec<String>,
     /// Private ranges that may be reached, over plain `http` too.
     pub allow_networks: Vec<Network>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Platforms {
+    /// Discord, or what speaks its API.
+    pub discord_url: Url,
+    /// Slack, or what speaks its API.
+    pub slack_url: Url,
+    /// The installation's own app at Slack; both or neither.
+    pub slack_client_id: Option<String>,
+    pub slack_client_secret: Option<Hidden>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -282,7 +295,7 @@ impl std::fmt::Debug for Hidden {
 }
 
 /// The settings whose values are never shown.
-pub const HIDDEN_KEYS: [&str; 11] = [
+pub const HIDDEN_KEYS: [&str; 12] = [
     "database.url",
     "secrets.master_key",
     "secrets.former_master_keys",
@@ -290,6 +303,7 @@ pub const HIDDEN_KEYS: [&str; 11] = [
     "secrets.former_token_keys",
     "secrets.notary_key",
     "auth.google_client_secret",
+    "platforms.slack_client_secret",
     "mail.smtp_url",
     "mail.resend_api_key",
     "kafka.properties",
@@ -335,6 +349,12 @@ impl Default for Config {
             auth: Auth::default(),
             tiers: Tiers { policy: None, default: None },
             outbound: Outbound { allow_private: false, allow_hosts: Vec::new(), allow_networks: Vec::new() },
+            platforms: Platforms {
+                discord_url: annals_adapters::social::discord::DISCORD_URL.parse().expect("is a URL"),
+                slack_url: annals_adapters::social::slack::SLACK_URL.parse().expect("is a URL"),
+                slack_client_id: None,
+                slack_client_secret: None,
+            },
             media: Media {
                 storage_url: None,
                 image_bytes_max: 20 * 1024 * 1024,

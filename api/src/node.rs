@@ -13,6 +13,7 @@ use annals_adapters::{
     files::StoredFiles,
     media::Ffmpeg,
     net::{AllowedHost, HttpClient, OutboundPolicy},
+    social::{PlatformServers, slack::SlackApp},
 };
 use annals_commands::{
     Running,
@@ -165,7 +166,7 @@ impl Node {
         let policy = outbound(config)?;
         let providers = sign_in::providers(config, &policy)?;
         let client = HttpClient::new(policy).context("calls to platforms can't be made from this machine")?;
-        let platforms = annals_adapters::social::platforms(&public_url, client.clone());
+        let platforms = annals_adapters::social::platforms(&public_url, client.clone(), servers(config));
         let files = file_store(config, data)?;
         let limits = DeskLimits::from(&config.media);
         let media = MediaDesk::open(bus.clone(), Arc::clone(&files), &data.join("uploads"), client, limits)
@@ -445,6 +446,17 @@ fn outbound(config: &Config) -> anyhow::Result<OutboundPolicy> {
         allow_hosts: hosts.collect::<Result<_, _>>().context("outbound.allow_hosts")?,
         allow_networks: config.outbound.allow_networks.iter().map(|network| network.0).collect(),
     })
+}
+
+fn servers(config: &Config) -> PlatformServers {
+    let platforms = &config.platforms;
+    let app = platforms.slack_client_id.clone().zip(platforms.slack_client_secret.as_ref());
+    PlatformServers {
+        discord: platforms.discord_url.clone(),
+        slack: platforms.slack_url.clone(),
+        slack_app: app
+            .map(|(client_id, secret)| SlackApp { client_id, client_secret: secret.reveal().to_string() }),
+    }
 }
 
 fn tokens(config: &Config, secrets: &Secrets) -> anyhow::Result<Tokens> {

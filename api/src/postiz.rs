@@ -48,6 +48,8 @@ pub fn queries(routes: &mut Routes) {
     let figures = Access::Right("analytics", "read");
     routes.foreign_query("/public/v1/analytics/{id}", figures, tell, analytics::of_channel);
     routes.foreign_query("/public/v1/analytics/post/{id}", figures, tell, analytics::of_post);
+    let connect = Access::Right("integration", "create");
+    routes.foreign_query("/public/v1/social/{provider}", connect, tell, channels::authorize);
     routes.foreign_query("/public/v1/posts", Access::Right("post", "read"), tell, posts::list);
     routes.foreign_query("/public/v1/find-slot/{id}", Access::Right("post", "read"), tell, slots::find);
 }
@@ -61,6 +63,7 @@ pub fn queries(routes: &mut Routes) {
         channels::groups,
         channels::is_connected,
         channels::settings,
+        channels::authorize,
         channels::trigger,
         media::upload,
         media::upload_from_url,

@@ -58,6 +58,7 @@ impl Bluesky {
                     field("identifier", "Handle or mail address", false, None),
                     field("password", "App password", true, None),
                 ],
+                browser: None,
             },
             limits: PlatformLimits {
                 text_chars_max: text::GRAPHEMES_MAX,

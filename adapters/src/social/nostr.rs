@@ -43,6 +43,7 @@ impl Nostr {
                     field("relays", "Relays (wss://…), separated by spaces", false, true),
                     field("viewer", "Where notes are read, such as https://njump.me", false, false),
                 ],
+                browser: None,
             },
             limits: PlatformLimits {
                 text_chars_max: note::CHARS_MAX,

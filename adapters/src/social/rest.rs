@@ -1,9 +1,11 @@
 //! JSON over HTTP, as most platforms speak it: one call, and what its failure means.
 
+use std::time::Duration;
+
 use annals_commands::ports::social::{FailureClass, ProviderError};
 use chrono::Utc;
 use reqwest::{
-    Method,
+    Method, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use serde::de::DeserializeOwned;
@@ -16,6 +18,34 @@ use crate::net::{Deadline, Effect, HttpClient, HttpRequest, HttpResponse, class_
 /// Where errors of a platform stand in its answers.
 pub(crate) type ErrorWords = fn(&Value) -> Option<String>;
 
+/// What a platform's refusals mean, where it says more than its status.
+pub(crate) type Judge = fn(&Refused<'_>) -> Verdict;
+
+/// A call that was not accepted.
+pub(crate) struct Refused<'r> {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'r HeaderMap,
+    /// A text if it is a word or a line and no JSON, and null if it is more.
+    pub(crate) body: &'r Value,
+    /// What the status means by itself.
+    class: FailureClass,
+}
+
+/// What that means.
+#[derive(Clone, Copy)]
+pub(crate) struct Verdict {
+    pub(crate) class: FailureClass,
+    /// When the platform said to come back; counts if it did not act.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Verdict {
+    /// By status and headers alone.
+    pub(crate) fn by_status(refused: &Refused<'_>) -> Self {
+        Self { class: refused.class, retry_after: retry_after(refused.headers, Utc::now()) }
+    }
+}
+
 /// Calls to one kind of platform. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Rest {
@@ -23,6 +53,7 @@ pub(crate) struct Rest {
     /// As in a sentence: `a Mastodon server`.
     kind: &'static str,
     words: ErrorWords,
+    judge: Judge,
 }
 
 /// One call; GET and without a body unless said otherwise.
@@ -95,7 +126,12 @@ impl RestCall {
 
 impl Rest {
     pub(crate) fn new(http: HttpClient, kind: &'static str, words: ErrorWords) -> Self {
-        Self { http, kind, words }
+        Self { http, kind, words, judge: Verdict::by_status }
+    }
+
+    #[must_use]
+    pub(crate) fn judged_by(self, judge: Judge) -> Self {
+        Self { judge, ..self }
     }
 
     /// Refuses what the policy forbids, before anything is sent.
@@ -133,17 +169,23 @@ impl Rest {
     }
 
     fn refused(&self, url: &Url, class: FailureClass, response: &HttpResponse) -> ProviderError {
-        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let body = refusal(&response.body);
         let said = (self.words)(&body);
         let said = said.as_deref().filter(|said| !said.trim().is_empty());
         let said = said.or(response.status.canonical_reason()).unwrap_or("an unknown error");
         let message = format!("{} answered {}: {}", host(url), response.status.as_u16(), plain(said));
+        let refused = Refused { status: response.status, headers: &response.headers, body: &body, class };
+        let Verdict { class, retry_after } = (self.judge)(&refused);
         let mut failure = ProviderError::new(class, message);
-        if class == FailureClass::Retry {
-            failure.retry_after = retry_after(&response.headers, Utc::now());
-        }
+        failure.retry_after = retry_after.filter(|_| class == FailureClass::Retry);
         failure
     }
+}
+
+fn refusal(body: &[u8]) -> Value {
+    let line = || std::str::from_utf8(body).ok().map(str::trim).filter(|text| text.len() <= 200);
+    let line = || line().filter(|text| !text.starts_with('<')).map(|text| Value::String(text.to_string()));
+    serde_json::from_slice(body).ok().or_else(line).unwrap_or_default()
 }
 
 /// A `multipart/form-data` body (RFC 7578) of one file and fields beside it, with its media type.

@@ -66,6 +66,7 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
             require(false, "outbound.allow_hosts", &error.to_string());
         }
     }
+    check_platforms(config, &mut require);
     check_media(config, &mut require);
     check_mail(config, &mut require);
     require((1..=86_400).contains(&config.watchdog.late_by_s), "watchdog.late_by_s", "must be 1 to 86400");
@@ -119,6 +120,22 @@ pub(super) fn check(config: &Config, source: &impl Fn(&str) -> String) -> Result
         }
     }
     if wrong.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(wrong)) }
+}
+
+fn check_platforms(config: &Config, require: &mut impl FnMut(bool, &str, &str)) {
+    let platforms = &config.platforms;
+    let servers =
+        [("platforms.discord_url", &platforms.discord_url), ("platforms.slack_url", &platforms.slack_url)];
+    for (key, url) in servers {
+        let is_server =
+            matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none();
+        require(is_server, key, "must be a server's address such as https://slack.com");
+    }
+    require(
+        platforms.slack_client_id.is_some() == platforms.slack_client_secret.is_some(),
+        "platforms.slack_client_id",
+        "and platforms.slack_client_secret belong together: set both or neither",
+    );
 }
 
 fn check_media(config: &Config, require: &mut impl FnMut(bool, &str, &str)) {

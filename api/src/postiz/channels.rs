@@ -1,5 +1,7 @@
 //! Channels and whose they are.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpResponse, web};
 use annals_commands::ports::social::{SettingField, SettingKind};
 use annals_domain::kernel::IntegrationId;
@@ -15,6 +17,7 @@ use uuid::Uuid;
 use super::failure::Refusal;
 use crate::{
     http::{ApiError, ApiResult, Body, Caller},
+    publishing::social,
     state::AppState,
 };
 
@@ -174,6 +177,32 @@ pub(super) async fn settings(
     let settings = schema_of(&info.settings);
     let output = ChannelRules { rules, max_length: length, settings, tools: Vec::new() };
     Ok(HttpResponse::Ok().json(Output { output }))
+}
+
+/// Where a browser goes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Address {
+    url: String,
+}
+
+/// Where the owner of an account goes to let us in; the platform's fields, such as a server, are given in the
+/// query, and what else stands there is not looked at.
+#[utoipa::path(
+    get, path = "/public/v1/social/{provider}", tag = "postiz", params(("provider" = String, Path)),
+    responses((status = 200, description = "Where to go", body = Address)),
+)]
+pub(super) async fn authorize(
+    state: web::Data<AppState>,
+    caller: Caller,
+    provider: web::Path<String>,
+    query: web::Query<BTreeMap<String, String>>,
+) -> ApiResult {
+    let info = state.platforms.get(&provider).map(|provider| provider.info());
+    let asked = info.and_then(|info| info.connect.browser_fields()).unwrap_or_default();
+    let mut fields = query.into_inner();
+    fields.retain(|name, value| !value.is_empty() && asked.iter().any(|field| field.name == name));
+    let begun = social::begun(&state, &caller, provider.into_inner(), fields).await?;
+    Ok(HttpResponse::Ok().json(Address { url: begun.url }))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

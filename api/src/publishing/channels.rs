@@ -69,7 +69,8 @@ pub(crate) struct PlatformView {
     pub identifier: &'static str,
     pub name: &'static str,
     /// How it is connected: `{"method": "none"}`, `{"method": "credentials", "fields": […]}`, or
-    /// `{"method": "oauth2", "fields": […]}`, where the answer says where to go.
+    /// `{"method": "oauth2", "fields": […]}`, where the answer says where to go. Credentials with `browser` can
+    /// be had that way too: `GET /social/{provider}`.
     #[schema(value_type = Object)]
     pub connect: ConnectMethod,
     /// Characters of a post, as the platform counts them.
@@ -135,7 +136,8 @@ pub(super) async fn connect(
         ));
     };
     let in_browser = matches!(info.connect, ConnectMethod::OAuth2 { .. });
-    let credentials = connect_form("credentials.", &info.connect, body.credentials.unwrap_or_default())?;
+    let given = body.credentials.unwrap_or_default();
+    let credentials = connect_form("credentials.", info.connect.fields(), given)?;
     let channel = NewChannel {
         organization: caller.organization_id,
         by: caller.user_id,
@@ -317,10 +319,9 @@ pub(super) fn label(field: &str, text: Option<&str>) -> Result<Option<Label>, Ap
 /// The fields that the platform asks for, and no others; defaults filled in. `prefix` is how faults name them.
 pub(super) fn connect_form(
     prefix: &str,
-    connect: &ConnectMethod,
+    fields: &[CredentialField],
     mut given: Map<String, Value>,
 ) -> Result<Value, ApiError> {
-    let fields = connect.fields();
     let (mut taken, mut errors) = (Map::new(), Vec::new());
     for field in fields {
         match credential(field, given.remove(field.name)) {
@@ -360,19 +361,17 @@ mod tests {
     fn credentials_are_the_platforms_fields_and_no_others() {
         let field =
             |name, required, default| CredentialField { name, label: name, secret: false, required, default };
-        let connect = ConnectMethod::Credentials {
-            fields: vec![field("service", true, Some("https://x")), field("password", true, None)],
-        };
+        let fields = [field("service", true, Some("https://x")), field("password", true, None)];
         let given = |value: Value| value.as_object().cloned().unwrap_or_default();
         let names = |error: ApiError| error.errors.into_iter().map(|error| error.field).collect::<Vec<_>>();
-        let taken = connect_form("credentials.", &connect, given(json!({"password": "p", "service": ""})));
+        let taken = connect_form("credentials.", &fields, given(json!({"password": "p", "service": ""})));
         assert_eq!(taken.ok(), Some(json!({"service": "https://x", "password": "p"})));
-        let wrong = connect_form("credentials.", &connect, given(json!({"password": 1, "token": "t"})));
+        let wrong = connect_form("credentials.", &fields, given(json!({"password": 1, "token": "t"})));
         assert_eq!(
             wrong.map_err(names),
             Err(vec!["credentials.password".into(), "credentials.token".into()])
         );
-        let unasked = connect_form("credentials.", &ConnectMethod::None, given(json!({"password": "p"})));
+        let unasked = connect_form("credentials.", &[], given(json!({"password": "p"})));
         assert_eq!(unasked.map_err(names), Err(vec!["credentials.password".to_string()]));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, http::StatusCode, web};
-use annals_commands::{bus::Context, ports::social::ConnectMethod, publishing::channels::NewChannel};
+use annals_commands::{bus::Context, publishing::channels::NewChannel};
 use annals_domain::publishing::Integration;
 use annals_eventstore::{Actor, ActorKind};
 use chrono::{DateTime, Utc};
@@ -28,7 +28,7 @@ const ANSWER_CHARS_MAX: usize = 8_192;
 /// Where the channel's owner goes to let us in.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct AuthorizationView {
+pub(crate) struct AuthorizationView {
     /// To be opened in a browser; the platform sends it back here, and the channel is connected.
     pub url: String,
     pub expires_at: DateTime<Utc>,
@@ -75,24 +75,34 @@ pub(super) async fn begin(
     provider: web::Path<String>,
     Query(fields): Query<BTreeMap<String, String>>,
 ) -> ApiResult {
+    Answer::ok(begun(&state, &caller, provider.into_inner(), fields).await?).respond()
+}
+
+/// Where the owner of an account on `platform` goes, with what was given in a query.
+pub(crate) async fn begun(
+    state: &AppState,
+    caller: &Caller,
+    platform: String,
+    fields: BTreeMap<String, String>,
+) -> Result<AuthorizationView, ApiError> {
     let mut fields: Map<String, Value> =
         fields.into_iter().map(|(name, text)| (name, Value::String(text))).collect();
     let name = fields.remove("name");
     let name = label("name", name.as_ref().and_then(Value::as_str))?;
-    let info = state.platforms.get(&provider).map(|provider| provider.info());
+    let info = state.platforms.get(&platform).map(|provider| provider.info());
     let Some(info) = info else { return Err(ApiError::not_found("platform")) };
-    if !matches!(info.connect, ConnectMethod::OAuth2 { .. }) {
+    let Some(asked) = info.connect.browser_fields() else {
         let message = format!("{} is connected with POST /integrations/connect", info.name);
         return Err(ApiError::conflict("NO_AUTHORIZATION", message));
-    }
+    };
     let channel = NewChannel {
         organization: caller.organization_id,
         by: caller.user_id,
-        platform: provider.into_inner(),
+        platform,
         name,
-        credentials: connect_form("", &info.connect, fields)?,
+        credentials: connect_form("", asked, fields)?,
     };
-    Answer::ok(authorize(&state, channel).await?).respond()
+    authorize(state, channel).await
 }
 
 /// Prepares what the owner needs to let us in.

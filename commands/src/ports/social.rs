@@ -45,7 +45,12 @@ pub enum ConnectMethod {
     /// Nothing to give: the channel is ours.
     None,
     /// The user gives these fields as `credentials`.
-    Credentials { fields: Vec<CredentialField> },
+    Credentials {
+        fields: Vec<CredentialField>,
+        /// Or these, and is sent to the platform as with [`Self::OAuth2`], where this installation can.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        browser: Option<Vec<CredentialField>>,
+    },
     /// The user gives these fields, is sent to the platform, and comes back: see [`OAuth2Platform`].
     #[serde(rename = "oauth2")]
     OAuth2 { fields: Vec<CredentialField> },
@@ -56,7 +61,16 @@ impl ConnectMethod {
     pub fn fields(&self) -> &[CredentialField] {
         match self {
             Self::None => &[],
-            Self::Credentials { fields } | Self::OAuth2 { fields } => fields,
+            Self::Credentials { fields, .. } | Self::OAuth2 { fields } => fields,
+        }
+    }
+
+    /// What the user gives before being sent to the platform, if there is that way.
+    pub fn browser_fields(&self) -> Option<&[CredentialField]> {
+        match self {
+            Self::None => None,
+            Self::Credentials { browser, .. } => browser.as_deref(),
+            Self::OAuth2 { fields } => Some(fields),
         }
     }
 }
@@ -275,6 +289,12 @@ pub trait SocialProvider: Send + Sync {
     /// The same on one account, whose own server may take more or less.
     fn check_on(&self, _own: Option<&ServerLimits>, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
         self.check(parts)
+    }
+
+    /// What happens to a call of this channel's whose answer was lost, where that depends on what it is
+    /// reached by; [`PlatformInfo::idempotency`] is the least of them.
+    fn idempotency(&self, _channel: &ChannelAccess) -> IdempotencyKind {
+        self.info().idempotency
     }
 
     /// What the account's own server takes, where servers differ: asked when it is connected and refreshed.

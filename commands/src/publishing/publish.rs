@@ -386,7 +386,7 @@ impl Fire<'_> {
         let Ok(reached) = self.handler.reach.reach(self.due.channel, channel) else {
             return Ok(Step::End(Fired::Done));
         };
-        let by_handle = reached.provider.info().idempotency == IdempotencyKind::ByHandle;
+        let by_handle = reached.provider.idempotency(&reached.access) == IdempotencyKind::ByHandle;
         match self.handler.reach.find(&self.context(None), reached, &errand).await {
             Ok(Lookup::Found(published)) => self.record_published(attempt_id, published).await,
             Ok(Lookup::NotFound) if by_handle => self.repeat(post).await,

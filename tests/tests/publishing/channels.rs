@@ -13,9 +13,9 @@ async fn a_channel_is_listed_renamed_grouped_and_disconnected() {
     assert_eq!(empty.at("/data/connected"), &json!([]));
     let platforms = empty.at("/data/platforms").as_array().cloned().unwrap_or_default();
     let names: Vec<_> = platforms.iter().filter_map(|platform| platform["identifier"].as_str()).collect();
-    assert_eq!(names, ["bluesky", "feed", "mastodon", "nostr"]);
-    assert_eq!(platforms[1]["connect"]["method"], "none");
-    assert_eq!(platforms[1]["maxLength"], 10_000);
+    assert_eq!(names, ["bluesky", "discord", "feed", "mastodon", "nostr", "slack"]);
+    assert_eq!(platforms[2]["connect"]["method"], "none");
+    assert_eq!(platforms[2]["maxLength"], 10_000);
 
     let id = feed_channel(&api, "News").await;
     let path = format!("integrations/{id}");

@@ -2,6 +2,10 @@
 
 mod bluesky;
 mod channels;
+mod discord;
+/// No Discord runs here: the stub that the adapter is tested with, too.
+#[path = "../../../adapters/tests/discord/stub.rs"]
+mod discord_stub;
 mod feeds;
 mod figures;
 mod imports;
@@ -14,6 +18,7 @@ mod posts;
 mod rebuild;
 mod rights;
 mod series;
+mod slack;
 mod slots;
 mod support;
 mod warnings;
