@@ -294,6 +294,27 @@ async fn many_nodes_find_it_once() {
     assert_eq!(kennel.found(post).await.len(), 1);
 }
 
+/// As when a log of years meets its first watchdog.
+#[tokio::test]
+async fn a_table_that_is_behind_is_not_gone_by() {
+    let mut kennel = Kennel::new(IdempotencyKind::ByHandle).await;
+    let (post, _) = kennel.scheduled().await;
+    kennel.lose_timers().await;
+    kennel.desk.clock.advance(TimeDelta::minutes(20));
+    kennel.rest().await;
+    for sql in [
+        "ALTER TABLE events DISABLE TRIGGER USER",
+        "UPDATE events SET recorded_at = recorded_at - interval '1 hour'",
+        "UPDATE process.checkpoints SET position = 0 WHERE name = 'publishing.watchdog'",
+    ] {
+        sqlx::query(sql).execute(&kennel.desk.database.pool).await.unwrap();
+    }
+    assert_eq!(kennel.watchdog().sweep().await.unwrap(), found(0, 0));
+    kennel.follow().await;
+    assert_eq!(kennel.sweep().await, found(1, 1));
+    assert_eq!(kennel.cause(post).await, OverdueCause::TimerLost);
+}
+
 #[tokio::test]
 async fn its_table_is_what_the_events_say() {
     let mut kennel = Kennel::new(IdempotencyKind::None).await;

@@ -18,7 +18,8 @@ async fn a_post_that_is_not_right_is_refused_by_field() {
     let api = server.api().register("Ada").await.api;
     let channel = feed_channel(&api, "News").await;
     let good = later("Hello", &[&channel], &in_seconds(3_600));
-    let position = api.get("activity").await.at("/data/0/position").clone();
+    // Of publishing: the welcome is mailed at a time of its own.
+    let position = api.get("activity?type=publishing").await.at("/data/0/position").clone();
     let cases = [
         (with(good.clone(), "content", json!("")), "content"),
         (with(good.clone(), "content", json!("x".repeat(10_001))), "content"),
@@ -65,7 +66,8 @@ async fn a_post_that_is_not_right_is_refused_by_field() {
     );
     api.post("posts", skipped).await.expect_field(StatusCode::BAD_REQUEST, "scheduledAt");
     assert_eq!(ids(&api.get("posts").await), Vec::<String>::new());
-    assert_eq!(api.get("activity").await.at("/data/0/position"), &position, "nothing was written");
+    let last = api.get("activity?type=publishing").await.at("/data/0/position").clone();
+    assert_eq!(last, position, "nothing was written");
 
     let year = chrono::Datelike::year(&chrono::Utc::now()) + 1;
     let local = with(

@@ -158,7 +158,7 @@ impl Watchdog {
             .fetch_one(&mut *lock)
             .await?;
         let mut found = Found::default();
-        if !is_ours {
+        if !is_ours || self.is_behind().await? {
             return Ok(found);
         }
         for late in self.late(now).await? {
@@ -172,6 +172,19 @@ impl Watchdog {
         }
         lock.commit().await?;
         Ok(found)
+    }
+
+    /// Whether the table is of an earlier time, as while it is filled for the first time: what it shows as
+    /// late may long be published.
+    async fn is_behind(&self) -> Result<bool, sqlx::Error> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (
+                 SELECT FROM process.checkpoints c JOIN events e ON e.position = c.position + 1
+                 WHERE c.name = $1 AND e.recorded_at < clock_timestamp() - interval '1 minute')",
+        )
+        .bind(DueDeliveries::NAME)
+        .fetch_one(self.bus.store().pool())
+        .await
     }
 
     /// Everything that waits longer than it should, the longest first; what was found and has its timer
