@@ -13,7 +13,6 @@ use crate::{
 /// What happened to a user, each `identity.user.<tag>`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "events are few in memory at once, and patterns read better")]
 pub enum UserEvent {
     Registered {
         user_id: UserId,
