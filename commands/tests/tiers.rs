@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 fn name(name: &str) -> TierName {
-    TierName::parse(name).unwrap()
+    TierName::parse(name).expect("is a name")
 }
 
 fn tier(tier: &str, quotas: &[(Quota, u64)]) -> Tier {
@@ -45,7 +45,7 @@ fn tier(tier: &str, quotas: &[(Quota, u64)]) -> Tier {
 /// The first is the default.
 fn tiers() -> Arc<Tiers> {
     let small = tier("small", &[(Quota::PostsPerMonth, 2), (Quota::Channels, 1)]);
-    Arc::new(Tiers::new(vec![small, tier("large", &[])], Some("small")).unwrap())
+    Arc::new(Tiers::new(vec![small, tier("large", &[])], Some("small")).expect("are tiers"))
 }
 
 fn code<T: std::fmt::Debug>(answer: Result<T, CommandError>) -> (&'static str, Option<String>) {
