@@ -304,7 +304,6 @@ pub const HIDDEN_KEYS: [&str; 12] = [
     "secrets.notary_key",
     "auth.google_client_secret",
     "platforms.slack_client_secret",
-    "auth.google_client_secret",
     "mail.smtp_url",
     "mail.resend_api_key",
     "kafka.properties",
