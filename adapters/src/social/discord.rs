@@ -53,7 +53,9 @@ impl Discord {
             limits: PlatformLimits {
                 text_chars_max: text::CHARS_MAX,
                 thread_parts_max: text::THREAD_PARTS_MAX,
+                media: None,
             },
+            settings: Vec::new(),
             // Of a webhook; a bot's channel is better off.
             idempotency: IdempotencyKind::None,
         };

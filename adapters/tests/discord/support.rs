@@ -57,5 +57,6 @@ pub(crate) fn post(texts: &[&str]) -> OutgoingPost {
         parts: texts.iter().map(|text| OutgoingPart::from(*text)).collect(),
         standing: Vec::new(),
         at: chrono::Utc::now(),
+        settings: serde_json::Map::new(),
     }
 }

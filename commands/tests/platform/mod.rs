@@ -61,6 +61,8 @@ pub(crate) struct Platform {
     /// What stands there, by handle and part: more than one text is a doubled part.
     pub(crate) stands: Mutex<HashMap<(PublishHandle, usize), Vec<String>>>,
     pub(crate) calls: Mutex<u32>,
+    /// The files that came in, with what they show.
+    pub(crate) shown: Mutex<Vec<(String, Vec<u8>)>>,
     /// Which account answers a sign-in.
     pub(crate) account: Mutex<String>,
     /// The token that it takes; another one has to be refreshed.
@@ -112,6 +114,7 @@ impl Platform {
             script: Mutex::default(),
             stands: Mutex::default(),
             calls: Mutex::default(),
+            shown: Mutex::default(),
             account: Mutex::new("ada".to_string()),
             token: Mutex::new(1),
             refresh_answer: Mutex::default(),
@@ -174,6 +177,11 @@ impl Platform {
     }
 }
 
+/// Two images of up to a million bytes.
+fn shown() -> PlatformMedia {
+    PlatformMedia { files_max: 2, alt_chars_max: 100, kinds: vec![KindLimits::images(1_000_000)] }
+}
+
 fn published(handle: PublishHandle, part: usize) -> Published {
     Published { remote_id: format!("stage:{}:{}:{part}", handle.post, handle.channel), url: None }
 }
@@ -229,6 +237,11 @@ impl SocialProvider for Platform {
         *self.calls.lock() += 1;
         if channel.credentials != json!({"token": *self.token.lock()}) {
             return Err(ProviderError::new(FailureClass::RefreshToken, "the token has expired"));
+        }
+        for attachment in &post.parts[post.standing.len()].attachments {
+            let bytes = attachment.source.read().await?;
+            let alt = attachment.alt_text.clone().unwrap_or_default();
+            self.shown.lock().push((alt, bytes));
         }
         let next = self.script.lock().pop_front().unwrap_or(Next::Publish);
         match next {
