@@ -244,7 +244,7 @@ async fn a_post_is_told_on_each_channel_what_its_platform_knows() {
     let sent = json!({
         "type": "now", "date": "", "tags": [], "posts": [{"integration": {"id": channel},
             "value": [{"content": "From Postiz"}],
-            "settings": {"__type": "mastodon", "visibility": "private", "language": ""}}],
+            "settings": {"__type": "mastodon", "visibility": "unlisted", "language": ""}}],
     });
     key.post("/public/v1/posts", sent).await.expect(StatusCode::CREATED);
     let statuses = eventually("both stand", Duration::from_secs(60), || async {
@@ -263,5 +263,5 @@ async fn a_post_is_told_on_each_channel_what_its_platform_knows() {
         (&of("Told")["visibility"], &of("Told")["spoiler_text"]),
         (&json!("unlisted"), &json!("squares"))
     );
-    assert_eq!(of("From Postiz")["visibility"], "private");
+    assert_eq!(of("From Postiz")["visibility"], "unlisted");
 }
