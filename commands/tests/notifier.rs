@@ -18,7 +18,7 @@ use annals_domain::{
         InboxId, Mark, Notification, NotificationEvent, NotificationKind as Kind, Ways, WaysChange,
     },
     identity::{Organization, OrganizationCommand, OrganizationName, OrganizationSettings},
-    kernel::{EmailAddress, InvitationId, NotificationId, Role, UserId},
+    kernel::{Allowance, EmailAddress, InvitationId, NotificationId, Quota, Role, TierName, UserId},
     publishing::{
         Integration, IntegrationCommand, Post, PostCommand,
         post::{Overdue, OverdueCause},
@@ -93,6 +93,7 @@ impl House {
                 known_user: None,
                 role,
                 token_digest: token_digest.clone(),
+                allowance: seats(),
                 now,
             },
             OrganizationCommand::AcceptInvitation { invitation_id: id, token_digest, user_id, email, now },
@@ -295,5 +296,15 @@ async fn a_token_that_is_none_of_ours_switches_nothing_off() {
     for token in ["", "un_", "un_x", "ev_abc", "un_AAAA"] {
         let refused = house.notifications().unsubscribe(&context(), token).await.unwrap_err();
         assert_eq!(code(&refused), "NOT_FOUND", "{token}");
+    }
+}
+
+/// Without a limit.
+fn seats() -> Allowance {
+    Allowance {
+        quota: Quota::Members,
+        tier: TierName::parse("ultimate").unwrap(),
+        limit: None,
+        more_in: None,
     }
 }

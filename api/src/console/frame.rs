@@ -39,7 +39,7 @@ const fn place(path: &'static str, name: &'static str, right: (&'static str, &'s
     Place { path, name, right }
 }
 
-const PLACES: [Place; 10] = [
+const PLACES: [Place; 11] = [
     place(PREFIX, "Overview", ("activity", "read")),
     place("/console/posts", "Calendar", ("post", "read")),
     place("/console/figures", "Figures", ("analytics", "read")),

@@ -311,25 +311,6 @@ pub trait SocialProvider: Send + Sync {
         }
     }
 
-    /// The same on one account, whose own server may take more or less.
-    fn check_on(&self, _own: Option<&ServerLimits>, parts: &[OutgoingPart]) -> Vec<ContentProblem> {
-        self.check(parts)
-    }
-
-    /// What the account's own server takes, where servers differ: asked when it is connected and refreshed.
-    async fn server_limits(&self, _channel: &ChannelAccess) -> Result<Option<ServerLimits>, ProviderError> {
-        Ok(None)
-    }
-
-    /// The platform's limits as one account has them.
-    fn limits_on(&self, own: Option<&ServerLimits>) -> PlatformLimits {
-        let limits = self.info().limits.clone();
-        match own {
-            None => limits,
-            Some(own) => limits.within(own),
-        }
-    }
-
     /// Publishes what does not stand yet, under the handle and the part's number. A second call with the same handle must not double where
     /// [`IdempotencyKind::ByHandle`] is promised.
     async fn publish(

@@ -16,8 +16,9 @@ use annals_commands::{
         clock::ManualClock,
         social::{
             ChannelAccess, ConnectMethod, ConnectRequest, ConnectedAccount, ContentProblem, FailureClass,
-            Figure, IdempotencyKind, Lookup, OutgoingPart, OutgoingPost, PlatformInfo, PlatformLimits,
-            Platforms, PostReading, ProviderError, PublishHandle, Published, SocialProvider,
+            Figure, IdempotencyKind, KindLimits, Lookup, OutgoingPart, OutgoingPost, PlatformInfo,
+            PlatformLimits, PlatformMedia, Platforms, PostReading, ProviderError, PublishHandle, Published,
+            SocialProvider,
         },
     },
     publishing::{
