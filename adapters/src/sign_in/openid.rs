@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use chrono::{TimeDelta, Utc};
 use openidconnect::{
     AuthType, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, DiscoveryError,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, ErrorResponse, IssuerUrl, Nonce, OAuth2TokenResponse,
-    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse, UserInfoError,
+    EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, StandardErrorResponse, TokenResponse,
+    UserInfoError,
     core::{
         CoreAuthenticationFlow, CoreClient, CoreErrorResponseType, CoreIdToken, CoreIdTokenClaims,
         CoreProviderMetadata, CoreTokenResponse, CoreUserInfoClaims,
@@ -249,12 +250,11 @@ fn not_discovered(error: DiscoveryError<NetError>) -> SignInFailure {
     SignInFailure::unavailable(message).caused_by(InWords::of(&error))
 }
 
-fn not_exchanged<R: ErrorResponse + 'static>(error: RequestTokenError<NetError, R>) -> SignInFailure
-where
-    R: Refusing,
-{
+fn not_exchanged(
+    error: RequestTokenError<NetError, StandardErrorResponse<CoreErrorResponseType>>,
+) -> SignInFailure {
     match &error {
-        RequestTokenError::ServerResponse(refusal) if refusal.is_of_the_code() => {
+        RequestTokenError::ServerResponse(refusal) if is_of_the_code(refusal.error()) => {
             SignInFailure::Refused("the code was used already or is too old, sign in again".to_string())
         }
         RequestTokenError::ServerResponse(_) => SignInFailure::unavailable(
@@ -271,15 +271,8 @@ where
     }
 }
 
-/// What a refusal of the token endpoint is about.
-trait Refusing {
-    fn is_of_the_code(&self) -> bool;
-}
-
-impl Refusing for openidconnect::StandardErrorResponse<CoreErrorResponseType> {
-    fn is_of_the_code(&self) -> bool {
-        matches!(self.error(), CoreErrorResponseType::InvalidGrant | CoreErrorResponseType::InvalidRequest)
-    }
+fn is_of_the_code(error: &CoreErrorResponseType) -> bool {
+    matches!(error, CoreErrorResponseType::InvalidGrant | CoreErrorResponseType::InvalidRequest)
 }
 
 fn not_told(error: UserInfoError<NetError>) -> SignInFailure {
