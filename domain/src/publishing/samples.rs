@@ -441,6 +441,7 @@ fn every_committed_sample_decodes_and_encodes_to_the_same() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let again = match name.split('.').nth(1) {
+            Some("import") => reencoded::<ImportEvent>(&json),
             Some("integration") => reencoded::<IntegrationEvent>(&json),
             Some("media_asset") => reencoded::<MediaAssetEvent>(&json),
             Some("media_library") => reencoded::<MediaLibraryEvent>(&json),
