@@ -449,6 +449,7 @@ fn every_committed_sample_decodes_and_encodes_to_the_same() {
             Some("post_figures") => reencoded::<PostFiguresEvent>(&json),
             Some("channel_figures") => reencoded::<ChannelFiguresEvent>(&json),
             Some("posting_month") => reencoded::<PostingMonthEvent>(&json),
+            Some("posting_schedule") => reencoded::<PostingScheduleEvent>(&json),
             Some("series") => reencoded::<SeriesEvent>(&json),
             Some("tags") => reencoded::<TagBookEvent>(&json),
             _ => panic!("{name} belongs to no aggregate"),

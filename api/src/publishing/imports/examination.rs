@@ -34,6 +34,7 @@ pub(super) struct RowErrorView {
 
 /// What there is to know of a row.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct RowWarningView {
     /// From 1; the header is none.
     pub row: u32,
