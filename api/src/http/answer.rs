@@ -42,7 +42,7 @@ pub struct ApiError {
     /// The stream's current version, with 409.
     pub current_version: Option<u64>,
     /// The limit that is in the way, with 409.
-    pub quota: Option<QuotaFailure>,
+    pub quota: Option<Box<QuotaFailure>>,
     /// What happened inside, for the log only: the caller is not told.
     pub cause: Option<Box<str>>,
 }
@@ -115,7 +115,7 @@ impl ApiError {
             message: self.message.clone(),
             errors: self.errors.clone(),
             current_version: self.current_version,
-            quota: self.quota.clone(),
+            quota: self.quota.as_deref().cloned(),
             timestamp: chrono::Utc::now().trunc_subsecs(3),
             request_id: observe::request_id(),
         }

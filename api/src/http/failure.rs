@@ -6,7 +6,7 @@ use annals_domain::{Refusal, RefusalKind};
 use annals_eventstore::{AppendError, ClaimKey, LoadError, StoreError};
 use annals_projections::ReadError;
 
-use super::answer::{ApiError, FieldError, QuotaFailure};
+use super::answer::{ApiError, FieldError};
 
 impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
@@ -129,7 +129,7 @@ fn refused(refusal: &dyn Refusal) -> ApiError {
     let message = refusal.to_string();
     let errors =
         refusal.fields().into_iter().map(|(field, message)| FieldError::new(field, message)).collect();
-    let quota = refusal.quota().map(QuotaFailure::from);
+    let quota = refusal.quota().map(|exceeded| Box::new(exceeded.into()));
     ApiError { errors, quota, ..ApiError::new(status, refusal.code(), message) }
 }
 

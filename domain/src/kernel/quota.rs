@@ -185,7 +185,8 @@ impl Month {
     /// # Errors
     /// If it is not of the form `2026-12`.
     pub fn parse(text: &str) -> Result<Self, InvalidText> {
-        let fits = text.len() == 7 && first_day(text).is_some();
+        let is_written_so = text.len() == 7 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        let fits = is_written_so && first_day(text).is_some();
         if fits {
             Ok(Self(text.to_string()))
         } else {
