@@ -66,7 +66,7 @@ async fn a_downgrade_takes_nothing_away_and_refuses_what_is_new() {
     posts_in(&bea, &at, 5).await;
     // All of it is there, and can be changed.
     let listed = bea.api.get("integrations").await.expect(StatusCode::OK);
-    assert_eq!(listed.at("/data").as_array().map(Vec::len), Some(4));
+    assert_eq!(listed.at("/data/connected").as_array().map(Vec::len), Some(4));
     let mut changed = post(&channels[1], &at);
     changed["content"] = json!("hello again");
     bea.api.put(&format!("posts/{}", posts[0]), changed).await.expect(StatusCode::OK);
