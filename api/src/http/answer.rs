@@ -38,7 +38,7 @@ pub struct ApiError {
     pub message: String,
     pub errors: Vec<FieldError>,
     /// `Retry-After`, in seconds.
-    pub retry_after_s: Option<u64>,
+    pub retry_after_s: Option<u32>,
     /// The stream's current version, with 409.
     pub current_version: Option<u64>,
     /// The limit that is in the way, with 409.
@@ -89,7 +89,7 @@ impl ApiError {
     }
 
     /// 503 with `Retry-After`: nothing was done, and it may work in a moment.
-    pub fn unavailable(message: impl Into<String>, retry_after_s: u64) -> Self {
+    pub fn unavailable(message: impl Into<String>, retry_after_s: u32) -> Self {
         Self {
             retry_after_s: Some(retry_after_s),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", message)

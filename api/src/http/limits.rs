@@ -220,7 +220,7 @@ impl<K: Clone + std::hash::Hash + Eq> Window<K> {
 }
 
 fn too_many(wait: Duration) -> ApiError {
-    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u32;
     ApiError {
         retry_after_s: Some(seconds),
         ..ApiError::new(
