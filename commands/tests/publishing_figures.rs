@@ -68,6 +68,11 @@ impl Stage {
         self.watched(channel, channel.uuid()).await;
         self.fire(channel).await;
         assert_eq!(self.desk.platform.counting.lock().accounts_asked, 1, "when it is connected");
+        // Its time of day follows from its id, which is another in each run: not while a test looks at posts.
+        let tomorrow = self.desk.bus.now() + TimeDelta::days(1);
+        for statement in ["UPDATE process.figures SET due_at = $1", "UPDATE process.timers SET due_at = $1"] {
+            sqlx::query(statement).bind(tomorrow).execute(&self.desk.database.pool).await.unwrap();
+        }
         channel
     }
 
@@ -231,7 +236,12 @@ async fn a_post_is_looked_at_when_it_is_due_and_what_is_new_is_recorded() {
     assert!((38..=42).contains(&looks.len()), "{}: {looks:?}", looks.len());
     assert!(looks.iter().all(|age| *age < TimeDelta::days(97)), "{looks:?}");
     assert_eq!(stage.of_post(post, channel).await.len(), 2, "only what is new is in the log");
-    let days = stage.of_channel(channel).await.len();
+    let days: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM events WHERE event_type = 'publishing.channel_figures.looked'",
+    )
+    .fetch_one(&stage.desk.database.pool)
+    .await
+    .unwrap();
     assert!((105..=115).contains(&days), "{days}: each day of looks is noted once");
     stage.end().await;
 }
@@ -323,15 +333,22 @@ async fn two_nodes_ask_once() {
     let account = async || stage.of_channel(channel).await.len();
     eventually("the account is looked at", || async { account().await == 1 }).await;
     let post = stage.published(channel).await;
+    let next = async || {
+        let timer = stage.timer(channel).await?;
+        (timer.due_at > stage.desk.bus.now()).then_some(timer.due_at)
+    };
     for likes in 1..=3 {
         stage.likes(post, channel, likes);
-        let due = async || stage.timer(channel).await.filter(|timer| timer.due_at > stage.desk.bus.now());
-        eventually("the next look is set", || async { due().await.is_some() }).await;
-        let next = due().await.unwrap().due_at;
-        stage.desk.clock.advance(next - stage.desk.bus.now());
-        let seen = async || stage.of_post(post, channel).await.len() as u64;
-        eventually("it is recorded", || async { seen().await == likes }).await;
-        eventually("and settled", || async { due().await.is_some() }).await;
+        eventually("it is looked at", || async {
+            let Some(next) = next().await else { return false };
+            // What was due is settled: on to what is next.
+            let is_seen = stage.of_post(post, channel).await.len() as u64 == likes;
+            if !is_seen {
+                stage.desk.clock.advance(next - stage.desk.bus.now());
+            }
+            is_seen
+        })
+        .await;
     }
     assert_eq!(stage.desk.platform.counting.lock().posts_asked, [1, 1, 1]);
     stop.cancel();

@@ -30,7 +30,7 @@ pub(super) struct Hold {
     pub(super) misses: u32,
 }
 
-/// Watches an account, due at once; one that was left alone is so no longer.
+/// Watches an account, due at once by whatever clock; one that was left alone is so no longer.
 pub(super) async fn add_account(
     connection: &mut PgConnection,
     channel: IntegrationId,
@@ -39,7 +39,7 @@ pub(super) async fn add_account(
     sqlx::query(
         "INSERT INTO process.figures (channel_id, subject_id, since, due_at) VALUES ($1, $1, $2, $2)
          ON CONFLICT (channel_id, subject_id) DO UPDATE SET
-             due_at = excluded.due_at, held_until = NULL, misses = 0",
+             due_at = LEAST(excluded.due_at, process.figures.since), held_until = NULL, misses = 0",
     )
     .bind(channel.uuid())
     .bind(since)
