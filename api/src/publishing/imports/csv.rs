@@ -142,10 +142,12 @@ pub(crate) fn record(row: &PlainRow) -> Result<Vec<String>, serde_json::Error> {
             false => Ok(values.join(";")),
         };
     let post = &row.post;
-    let is_plain = post
-        .integrations
-        .iter()
-        .all(|target| target.content.is_none() && target.media.is_none() && target.thread.is_none());
+    let is_plain = post.integrations.iter().all(|target| {
+        target.content.is_none()
+            && target.media.is_none()
+            && target.thread.is_none()
+            && target.settings.is_empty()
+    });
     let ids: Vec<String> = post.integrations.iter().map(|target| target.id.to_string()).collect();
     let (channels, integrations) = match is_plain {
         true => (ids.join(";"), String::new()),
