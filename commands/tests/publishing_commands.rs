@@ -18,7 +18,7 @@ use annals_domain::{
     },
 };
 use annals_eventstore::StreamId;
-use platform::{Desk, admin, if_match};
+use platform::{Desk, Platform, admin, if_match};
 use serde_json::json;
 use support::{context, keyed};
 use uuid::Uuid;
@@ -111,7 +111,7 @@ async fn limits_are_checked_when_a_post_is_scheduled_and_not_for_a_draft() {
 /// Not to be found out from what stands there without its picture.
 #[tokio::test]
 async fn media_that_would_not_reach_a_platform_are_refused_when_a_post_is_scheduled() {
-    let desk = desk().await;
+    let desk = Desk::at(Platform::showing(IdempotencyKind::ByHandle, None)).await;
     let channel = desk.connect().await;
     let media = || vec![MediaDraft { asset_id: MediaId::new(Uuid::now_v7()), alt: None }];
     let mut request = desk.request("hello", &[channel], 10);
@@ -124,7 +124,7 @@ async fn media_that_would_not_reach_a_platform_are_refused_when_a_post_is_schedu
     assert_eq!(fields(answer), ["thread[0].media"]);
     request.draft.targets[0].media = Some(media());
     let answer = desk.posts.create(&context(), desk.member, request).await;
-    assert_eq!(fields(answer), ["integrations[0].media"]);
+    assert_eq!(fields(answer), ["integrations[0].media", "thread[0].media"], "all that is wrong at once");
 }
 
 #[tokio::test]

@@ -102,7 +102,12 @@ pub(crate) struct Counting {
 
 impl Platform {
     pub(crate) fn new(idempotency: IdempotencyKind) -> Arc<Self> {
-        let limits = PlatformLimits { text_chars_max: 20, thread_parts_max: 2, media: None };
+        Self::showing(idempotency, Some(shown()))
+    }
+
+    /// With these files in posts, or none.
+    pub(crate) fn showing(idempotency: IdempotencyKind, media: Option<PlatformMedia>) -> Arc<Self> {
+        let limits = PlatformLimits { text_chars_max: 20, thread_parts_max: 2, media };
         Arc::new(Self {
             info: PlatformInfo {
                 identifier: "stage",
@@ -308,10 +313,13 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) async fn new(idempotency: IdempotencyKind) -> Self {
+        Self::at(Platform::new(idempotency)).await
+    }
+
+    pub(crate) async fn at(platform: Arc<Platform>) -> Self {
         let database = support::database().await;
         let now = "2026-05-01T09:00:00Z".parse().unwrap();
         let clock = ManualClock::at(now);
-        let platform = Platform::new(idempotency);
         let platforms = Platforms::new([Arc::clone(&platform) as Arc<dyn SocialProvider>]);
         let bus = node(&database, &clock).await;
         Self {
