@@ -84,23 +84,6 @@ pub fn nostr_relay(test: &str) -> Option<String> {
     url
 }
 
-/// The address of a Slack as emulate has it, if the test run started one.
-///
-/// # Panics
-/// In CI, where a missing part is a failure; elsewhere the test is skipped with a line that says so.
-pub fn emulated_slack(test: &str) -> Option<String> {
-    let urls = std::env::var("ANNALS_TEST_EMULATE").unwrap_or_default();
-    let url = urls.split(' ').nth(1).map(str::to_string);
-    if url.is_none() {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "{test}: ANNALS_TEST_EMULATE is not set: run scripts/test, which starts scripts/parts/emulate"
-        );
-        skipped(test, "emulate");
-    }
-    url
-}
-
 /// A real browser and what drives it.
 #[derive(Clone, Debug)]
 pub struct Chromium {

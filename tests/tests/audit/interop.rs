@@ -16,10 +16,14 @@ async fn gos_note_and_tlog_verify_what_the_server_gives() {
     for number in 0..30 {
         connect(&bob.api, &format!("another {number}")).await;
     }
-    let position = connect(&bob.api, "the one").await.position();
+    let connected = connect(&bob.api, "the one").await.text_at("/data/id");
+    let stream = format!("streams/publishing.integration/{connected}");
+    let stream = bob.api.get(&stream).await.expect(StatusCode::OK);
+    let position = stream.at("/data/events/0/position").as_u64().expect("it is in the log");
     let checkpoint = signed(&ada).await;
     let key = server.api().get("audit/key").await.text_at("/data/verifierKey");
     let inclusion = bob.api.get(&format!("audit/proof/inclusion/{position}")).await.expect(StatusCode::OK);
+    assert!(inclusion.text.contains("the one"), "{}", inclusion.text);
     let consistency =
         bob.api.get(&format!("audit/proof/consistency?from={size}")).await.expect(StatusCode::OK);
     let bundle = ada.api.get("audit/export").await.expect(StatusCode::OK);

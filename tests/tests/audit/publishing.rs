@@ -56,6 +56,8 @@ async fn every_checkpoint_is_put_into_a_bucket_and_none_is_written_over() {
     );
     let server = Server::start_with(settings).await;
     let (ada, _) = two_organizations(&server).await;
+    let one = connect(&ada.api, "one").await.position();
+    let events_of_a_connect = connect(&ada.api, "another").await.position() - one;
     let note = signed(&ada).await;
     let object = |size: u64| store.folder().join(format!("checkpoints/annals/{size:020}.checkpoint"));
     let size: u64 = note.lines().nth(1).and_then(|size| size.parse().ok()).expect("a size");
@@ -63,12 +65,13 @@ async fn every_checkpoint_is_put_into_a_bucket_and_none_is_written_over() {
     let put = eventually("the object is there", Duration::from_secs(30), || there(size)).await;
     assert_eq!(put, note);
     // What somebody else put there first stays, and it is said that it is another one.
-    std::fs::write(object(size + 1), "another past").expect("writes");
+    let next = size + events_of_a_connect;
+    std::fs::write(object(next), "another past").expect("writes");
     connect(&ada.api, "later").await;
     signed(&ada).await;
     let told = async || server.log().contains("is another checkpoint").then_some(());
     eventually("it is told", Duration::from_secs(30), told).await;
-    assert_eq!(there(size + 1).await.as_deref(), Some("another past"));
+    assert_eq!(there(next).await.as_deref(), Some("another past"));
 }
 
 #[tokio::test]

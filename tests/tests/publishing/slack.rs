@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use annals_tests::{Api, Server, Settings, StatusCode, emulated_slack};
+use annals_tests::{Api, Emulated, Server, Settings, StatusCode, emulated};
 use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
@@ -60,7 +60,8 @@ async fn started(slack: &str) -> (Server, Api) {
 
 #[tokio::test]
 async fn a_scheduled_thread_stands_in_a_channel_that_its_owner_let_us_into() {
-    let Some(slack) = emulated_slack("a_scheduled_thread_stands_in_a_channel_that_its_owner_let_us_into")
+    let Some(Emulated { slack, .. }) =
+        emulated("a_scheduled_thread_stands_in_a_channel_that_its_owner_let_us_into")
     else {
         return;
     };
@@ -107,7 +108,8 @@ async fn a_scheduled_thread_stands_in_a_channel_that_its_owner_let_us_into() {
 
 #[tokio::test]
 async fn a_client_of_postiz_asks_where_to_go_and_bad_input_is_named() {
-    let Some(slack) = emulated_slack("a_client_of_postiz_asks_where_to_go_and_bad_input_is_named") else {
+    let Some(Emulated { slack, .. }) = emulated("a_client_of_postiz_asks_where_to_go_and_bad_input_is_named")
+    else {
         return;
     };
     let (server, api) = started(&slack).await;

@@ -143,7 +143,7 @@ pub async fn delivered(pool: &PgPool, scope: Scope, period: &Period) -> Result<V
     sqlx::query_as(
         "SELECT (at AT TIME ZONE $4)::date AS day, count(*) FILTER (WHERE state = 'published') AS published,
                 count(*) FILTER (WHERE state = 'failed') AS failed
-         FROM read.deliveries_v3
+         FROM read.deliveries_v4
          WHERE organization_id = $1 AND at >= $2 AND at < $3 AND state IN ('published', 'failed')
            AND ($5::uuid IS NULL OR channel_id = $5)
          GROUP BY 1 ORDER BY 1",

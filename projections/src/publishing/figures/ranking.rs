@@ -81,7 +81,7 @@ pub struct Ranked {
 
 /// Posts of which a platform counts something; archived ones are left out.
 const COUNTED: &str = "
-    FROM read.figures_posts_v1 f JOIN read.posts_v3 p ON p.id = f.post_id
+    FROM read.figures_posts_v1 f JOIN read.posts_v4 p ON p.id = f.post_id
     WHERE f.organization_id = $1 AND p.organization_id = $1 AND NOT p.archived
       AND f.published_at >= $2 AND f.published_at < $3 AND ($4::uuid IS NULL OR f.channel_id = $4)";
 
