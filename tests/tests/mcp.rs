@@ -92,7 +92,14 @@ async fn an_assistant_learns_the_tools_and_which_of_them_only_read() {
     }
     assert_eq!(
         reading,
-        BTreeSet::from(["describe_channel", "find_slot", "get_post", "list_channels", "list_posts"])
+        BTreeSet::from([
+            "analytics",
+            "describe_channel",
+            "find_slot",
+            "get_post",
+            "list_channels",
+            "list_posts"
+        ])
     );
     assert_eq!(destructive, BTreeSet::from(["delete_post", "update_post"]));
     assert_eq!(tools.len(), 9);

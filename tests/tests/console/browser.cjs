@@ -170,7 +170,7 @@ const scenarios = {
     await signIn(page);
     await enterOrganization(page, ORGANIZATION);
     const names = await page.locator(".side nav a").allInnerTexts();
-    assert.deepEqual(names, ["Overview", "Calendar", "People"]);
+    assert.deepEqual(names, ["Overview", "Calendar", "Figures", "People"]);
     assert.equal(await page.locator("#installation").count(), 0, "no figures of the installation");
     expect(/403/);
     for (const address of JSON.parse(process.env.FORBIDDEN)) {
