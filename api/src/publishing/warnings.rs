@@ -2,6 +2,8 @@
 //!
 //! Nothing is refused for it. Warnings are looked for at the edge, after the command, in the read model.
 
+use std::time::Duration;
+
 use annals_domain::{
     kernel::{IntegrationId, PostId},
     publishing::{Post, post::Composition},
@@ -19,6 +21,9 @@ use crate::{
     http::{ApiError, Caller},
     state::AppState,
 };
+
+/// How long a command that has had its effect waits for them.
+const WAITED_FOR: Duration = Duration::from_secs(2);
 
 /// So long before and after, a text is one that readers have just seen.
 const SAME_WITHIN: TimeDelta = TimeDelta::days(30);
@@ -131,16 +136,18 @@ pub(crate) async fn of(
     Ok(all.pop().unwrap_or_default())
 }
 
-/// The same for a command's answer, which does not fail for it: none if they could not be looked for.
+/// The same for a command's answer, which does not fail for it and is not held up: none if they could not be
+/// looked for soon.
 pub(crate) async fn if_known(
     state: &AppState,
     caller: &Caller,
     written: &Written<'_>,
 ) -> Option<Vec<WarningView>> {
-    of(state, caller, written)
-        .await
-        .inspect_err(|error| tracing::warn!(%error, "warnings of a post could not be looked for"))
-        .ok()
+    let Ok(found) = tokio::time::timeout(WAITED_FOR, of(state, caller, written)).await else {
+        tracing::warn!("warnings of a post were not waited for: the posts' read model is behind");
+        return None;
+    };
+    found.inspect_err(|error| tracing::warn!(%error, "warnings of a post could not be looked for")).ok()
 }
 
 /// A kind of warning.

@@ -6,9 +6,9 @@ use annals_tests::{Server, bluesky_pds};
 use serde_json::json;
 
 use crate::{
-    KILLS,
+    KILLS, ask_to_publish,
     assassin::{Assassin, Phase},
-    connect, end_leases,
+    connect, end_leases, now_on,
     pds::{PASSWORD, Pds},
     publish_now, settled,
 };
@@ -31,7 +31,8 @@ async fn a_post_stands_once_on_bluesky_whenever_the_worker_is_killed() {
             let text = format!("killed {phase:?}, round {round}");
             assassin.aim_at(server.pid().expect("it runs"));
             assassin.order(&text, phase).await;
-            let post = publish_now(&ada, &channel, &text).await;
+            let body = now_on(&channel, &text);
+            ask_to_publish(&ada, &body);
             let hit = tokio::time::timeout(Duration::from_secs(60), assassin.hits.recv()).await;
             let hit = hit.expect("the post is sent to the PDS").expect("the assassin lives");
             assert_eq!((hit.text.as_str(), hit.phase), (text.as_str(), phase));
@@ -42,6 +43,7 @@ async fn a_post_stands_once_on_bluesky_whenever_the_worker_is_killed() {
                 end_leases(&server).await;
             }
             server.restart().await;
+            let post = publish_now(&ada, &body).await;
             sent.push((post, text, phase));
         }
     }

@@ -6,7 +6,7 @@ use annals_tests::{Server, StatusCode, eventually};
 use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
 
-use crate::{KILLS, connect, end_leases, publish_now, settled};
+use crate::{KILLS, connect, end_leases, now_on, publish_now, settled};
 
 const ATTEMPTED: &str = "publishing.post.publish_attempted";
 const PUBLISHED: &str = "publishing.post.published";
@@ -114,7 +114,7 @@ async fn a_post_is_in_the_feed_once_whenever_the_worker_is_killed() {
         for phase in Phase::ALL {
             let text = format!("killed {phase:?}, round {round}");
             hold.close(if phase == Phase::Before { ATTEMPTED } else { PUBLISHED }).await;
-            let post = publish_now(&ada, &channels[&phase], &text).await;
+            let post = publish_now(&ada, &now_on(&channels[&phase], &text)).await;
             let waits = std::time::Duration::from_secs(60);
             let backend = eventually("the append waits", waits, || hold.waiting()).await;
             server.kill9();

@@ -2,19 +2,18 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use annals_tests::{Account, Api, Method, Server, StatusCode, bluesky_pds};
+use annals_tests::{Account, Server, StatusCode, bluesky_pds};
 use serde_json::json;
 
 use crate::{
-    IMAGE_KILLS,
+    IMAGE_KILLS, ask_to_publish,
     assassin::{Assassin, Phase},
-    connect, end_leases,
+    connect, end_leases, now_on,
     pds::{PASSWORD, Pds},
-    settled,
+    publish_now, settled,
 };
 
 const PNG: &[u8] = include_bytes!("../../fixtures/squares.png");
-const BOUNDARY: &str = "----annals-tests";
 
 /// What is on its way when the server dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,23 +24,8 @@ enum Step {
 
 /// Uploads an image that bears a mark behind its end, and returns its id.
 async fn upload(account: &Account, mark: &str) -> String {
-    let head = format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n\
-         Content-Type: image/png\r\n\r\n"
-    );
-    let end = format!("\r\n--{BOUNDARY}--\r\n");
-    let body = [head.as_bytes(), PNG, mark.as_bytes(), end.as_bytes()].concat();
-    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    let sent = account.api.request(Method::POST, "media/upload").header("content-type", kind).body(body);
-    Api::send(sent).await.expect(StatusCode::CREATED).text_at("/data/id")
-}
-
-async fn publish_now(account: &Account, channel: &str, (text, image): (&str, &str)) -> String {
-    let body = json!({
-        "content": text, "type": "now", "integrations": [{"id": channel}],
-        "media": [{"id": image, "alt": text}],
-    });
-    account.api.post("posts", body).await.expect(StatusCode::CREATED).text_at("/data/id")
+    let bytes = [PNG, mark.as_bytes()].concat();
+    account.api.upload("a.png", "image/png", &bytes).await.expect(StatusCode::CREATED).text_at("/data/id")
 }
 
 #[tokio::test]
@@ -66,7 +50,9 @@ async fn an_image_post_stands_once_whenever_the_worker_is_killed() {
                 assassin.aim_at(server.pid().expect("it runs"));
                 let target = if step == Step::Image { &mark } else { &text };
                 assassin.order(target, phase).await;
-                let post = publish_now(&ada, &channel, (&text, &image)).await;
+                let mut body = now_on(&channel, &text);
+                body["media"] = json!([{"id": image, "alt": text}]);
+                ask_to_publish(&ada, &body);
                 let hit = tokio::time::timeout(Duration::from_secs(60), assassin.hits.recv()).await;
                 let hit = hit.expect("it is sent to the PDS").expect("the assassin lives");
                 assert_eq!((&hit.text, hit.phase), (target, phase));
@@ -75,6 +61,7 @@ async fn an_image_post_stands_once_whenever_the_worker_is_killed() {
                 // What stands as far as the PDS is concerned is found, however long the lease.
                 end_leases(&server).await;
                 server.restart().await;
+                let post = publish_now(&ada, &body).await;
                 sent.push((post, text, mark, (step, phase)));
             }
         }

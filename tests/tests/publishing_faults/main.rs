@@ -19,8 +19,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals_tests::{Account, Server, StatusCode, eventually};
+use annals_tests::{Account, Api, Method, Server, StatusCode, eventually};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// How often each phase is hit.
 const KILLS: usize = 20;
@@ -39,10 +40,26 @@ async fn connect(account: &Account, body: Value) -> String {
     answer.text_at("/data/id")
 }
 
+/// A text that is published at once on a channel.
+fn now_on(channel: &str, text: &str) -> Value {
+    json!({"content": text, "type": "now", "integrations": [{"id": channel}]})
+}
+
 /// Publishes at once; returns the post's id.
-async fn publish_now(account: &Account, channel: &str, text: &str) -> String {
-    let body = json!({"content": text, "type": "now", "integrations": [{"id": channel}]});
-    account.api.post("posts", body).await.expect(StatusCode::CREATED).text_at("/data/id")
+async fn publish_now(account: &Account, body: &Value) -> String {
+    let request = account.api.request(Method::POST, "posts").header("Idempotency-Key", key_of(body));
+    Api::send(request.json(body)).await.expect(StatusCode::CREATED).text_at("/data/id")
+}
+
+/// Asks for the same without waiting for the answer: the kill may come before it. Asked again under its key,
+/// [`publish_now`] says which post it became.
+fn ask_to_publish(account: &Account, body: &Value) {
+    let request = account.api.request(Method::POST, "posts").header("Idempotency-Key", key_of(body));
+    tokio::spawn(request.json(body).send());
+}
+
+fn key_of(body: &Value) -> String {
+    hex::encode(Sha256::digest(body["content"].as_str().expect("it has a text")))
 }
 
 /// What Annals says of a post on its only channel, once it says anything final. Unknown is final if it stays:
