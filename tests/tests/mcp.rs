@@ -102,7 +102,7 @@ async fn an_assistant_learns_the_tools_and_which_of_them_only_read() {
         ])
     );
     assert_eq!(destructive, BTreeSet::from(["delete_post", "update_post"]));
-    assert_eq!(tools.len(), 9);
+    assert_eq!(tools.len(), 11);
 }
 
 #[tokio::test]
