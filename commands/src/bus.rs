@@ -85,6 +85,33 @@ impl CommandBus {
         Ok(self.store.load::<A>(&id.to_string()).await?)
     }
 
+    /// An aggregate that lets somebody in, if it does. One that does not, as this node knows it, is asked of
+    /// the database before it is believed: nobody is turned away for what another node wrote just now.
+    ///
+    /// # Errors
+    /// If the log can't be read.
+    pub async fn load_admitting<A>(
+        &self,
+        id: impl ToString + Send,
+        admits: impl Fn(&A) -> bool + Send,
+    ) -> Result<Option<Arc<A>>, CommandError>
+    where
+        A: Aggregate<Services = ()> + Clone + 'static,
+    {
+        let id = id.to_string();
+        let known = self.store.load::<A>(&id).await?;
+        if admits(&known.state) {
+            return Ok(Some(known.state));
+        }
+        let stream = StreamId::of::<A>(&id);
+        if self.store.confirm(&[(stream.clone(), known.version)]).await? {
+            return Ok(None);
+        }
+        self.store.evict(&stream);
+        let current = self.store.load::<A>(&id).await?.state;
+        Ok(admits(&current).then_some(current))
+    }
+
     /// One command on one aggregate. `name` is the command's name in the metadata.
     ///
     /// # Errors

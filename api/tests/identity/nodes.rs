@@ -50,6 +50,27 @@ async fn a_demotion_and_a_revocation_hold_on_the_other_node() {
 }
 
 #[tokio::test]
+async fn who_joined_on_one_node_is_let_in_on_the_other_at_once() {
+    let house = House::new().await;
+    let (one, two) = (house.node().await, house.node().await);
+    let owner = one.register("owner@example.org").await;
+    let members = format!("/agencies/{}/members", owner.organization);
+    let deaf = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                where application_name = 'annals follower' and datname = current_database()";
+    for number in 0..5 {
+        let (invited, person) = one.invite(&owner, &format!("member{number}@example.org"), "user").await;
+        // The other node has the organization in its cache, and hears nothing for a moment.
+        two.get(&owner, &members).await.expect(200);
+        sqlx::query(deaf).execute(&house.database.pool).await.unwrap();
+        one.call(&person, "POST", "/agencies/invitations/accept", json!({"token": invited}))
+            .await
+            .expect(200);
+        let member = one.switch(&person, &owner.organization).await;
+        assert_eq!(two.get(&member, "/users/profile").await.status, 200, "at once, in round {number}");
+    }
+}
+
+#[tokio::test]
 async fn one_address_is_one_account_whoever_asks_where() {
     let house = House::new().await;
     let (one, two) = (house.node().await, house.node().await);

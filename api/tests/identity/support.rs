@@ -269,12 +269,16 @@ impl Node {
 
     /// Somebody new, invited by `by` into their organization and switched to it.
     pub(crate) async fn join(&self, by: &Person, email: &str, role: &str) -> Person {
+        let (token, person) = self.invite(by, email, role).await;
+        self.call(&person, "POST", "/agencies/invitations/accept", json!({"token": token})).await.expect(200);
+        self.switch(&person, &by.organization).await
+    }
+
+    /// The invitation's token, and whom it is for, with an account.
+    pub(crate) async fn invite(&self, by: &Person, email: &str, role: &str) -> (String, Person) {
         let path = format!("/agencies/{}/invite", by.organization);
         let invited = self.call(by, "POST", &path, json!({"email": email, "role": role})).await.expect(201);
-        let person = self.register(email).await;
-        let token = json!({"token": invited["data"]["token"]});
-        self.call(&person, "POST", "/agencies/invitations/accept", token).await.expect(200);
-        self.switch(&person, &by.organization).await
+        (invited["data"]["token"].as_str().unwrap().to_string(), self.register(email).await)
     }
 
     pub(crate) async fn switch(&self, who: &Person, organization: &str) -> Person {

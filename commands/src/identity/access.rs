@@ -1,7 +1,8 @@
 //! Who may come in: sessions and keys, checked against the aggregates that this node knows.
 //!
 //! A revocation or a demotion holds at once on the node that wrote it, and within a moment on the
-//! others; commands that matter decide at asserted versions besides (invariant 9).
+//! others; commands that matter decide at asserted versions besides (invariant 9). Who was let in on one
+//! node is let in on all of them at once.
 
 use annals_domain::{
     identity::{ApiKey, ApiKeyCommand, Organization, Scope, Session, User},
@@ -32,10 +33,9 @@ impl Identity {
         session_id: SessionId,
         user_id: UserId,
     ) -> Result<bool, CommandError> {
-        let session = self.bus.load::<Session>(session_id).await?.state;
-        if session.user_id != user_id || !session.is_alive(self.bus.now()) {
-            return Ok(false);
-        }
+        let now = self.bus.now();
+        let alive = move |session: &Session| session.user_id == user_id && session.is_alive(now);
+        let Some(session) = self.bus.load_admitting(session_id, alive).await? else { return Ok(false) };
         let user = self.bus.load::<User>(user_id).await?.state;
         Ok(user.honours_session(session_id, session.epoch))
     }
@@ -49,7 +49,9 @@ impl Identity {
         organization_id: OrganizationId,
         user_id: UserId,
     ) -> Result<Option<Role>, CommandError> {
-        Ok(self.bus.load::<Organization>(organization_id).await?.state.role_of(user_id))
+        let is_member = move |organization: &Organization| organization.role_of(user_id).is_some();
+        let organization = self.bus.load_admitting(organization_id, is_member).await?;
+        Ok(organization.and_then(|organization| organization.role_of(user_id)))
     }
 
     /// Whether the user may use the tools of the installation.
@@ -66,11 +68,9 @@ impl Identity {
     /// If the log can't be read.
     pub async fn key_access(&self, key: &str) -> Result<Option<KeyAccess>, CommandError> {
         let Some(api_key_id) = tokens::api_key_of(key) else { return Ok(None) };
-        let api_key = self.bus.load::<ApiKey>(api_key_id).await?.state;
         let digest = tokens::digest(key);
-        if !api_key.digest().is_some_and(|known| tokens::same(known, &digest)) {
-            return Ok(None);
-        }
+        let matches = move |key: &ApiKey| key.digest().is_some_and(|known| tokens::same(known, &digest));
+        let Some(api_key) = self.bus.load_admitting(api_key_id, matches).await? else { return Ok(None) };
         if !self.bus.load::<User>(api_key.user_id).await?.state.is_active() {
             return Ok(None);
         }
