@@ -48,7 +48,7 @@ impl Default for ProjectorOptions {
         Self {
             node: Uuid::now_v7(),
             batch_events_max: 500,
-            build_batch_events_max: 20_000,
+            build_batch_events_max: 40_000,
             builds_at_once: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
             control_interval: Duration::from_millis(500),
             lock_timeout: Duration::from_millis(200),
