@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::{House, PASSWORD, eventually};
+use crate::support::{House, PASSWORD, Person, eventually};
+
+/// After this, no node hears of what others write for a moment.
+const DEAF: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                    where application_name = 'annals follower' and datname = current_database()";
 
 #[tokio::test]
 async fn a_second_node_never_accepts_an_old_password() {
@@ -55,19 +59,32 @@ async fn who_joined_on_one_node_is_let_in_on_the_other_at_once() {
     let (one, two) = (house.node().await, house.node().await);
     let owner = one.register("owner@example.org").await;
     let members = format!("/agencies/{}/members", owner.organization);
-    let deaf = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
-                where application_name = 'annals follower' and datname = current_database()";
     for number in 0..5 {
         let (invited, person) = one.invite(&owner, &format!("member{number}@example.org"), "user").await;
         // The other node has the organization in its cache, and hears nothing for a moment.
         two.get(&owner, &members).await.expect(200);
-        sqlx::query(deaf).execute(&house.database.pool).await.unwrap();
+        sqlx::query(DEAF).execute(&house.database.pool).await.unwrap();
         one.call(&person, "POST", "/agencies/invitations/accept", json!({"token": invited}))
             .await
             .expect(200);
         let member = one.switch(&person, &owner.organization).await;
         assert_eq!(two.get(&member, "/users/profile").await.status, 200, "at once, in round {number}");
     }
+}
+
+#[tokio::test]
+async fn who_signs_in_with_a_new_password_is_let_in_on_the_other_at_once() {
+    let house = House::new().await;
+    let (one, two) = (house.node().await, house.node().await);
+    let ada = one.register("ada@example.org").await;
+    let change = json!({"currentPassword": PASSWORD, "newPassword": "another password"});
+    // The other node has the user in its cache, and hears nothing for a moment.
+    two.get(&ada, "/users/profile").await.expect(200);
+    sqlx::query(DEAF).execute(&house.database.pool).await.unwrap();
+    one.call(&ada, "POST", "/auth/change-password", change).await.expect(200);
+    let body = json!({"email": "ada@example.org", "password": "another password"});
+    let ada = Person::of(&one.anonymous("POST", "/auth/login", body).await.expect(200));
+    assert_eq!(two.get(&ada, "/users/profile").await.status, 200, "at once");
 }
 
 #[tokio::test]

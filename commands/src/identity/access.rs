@@ -36,8 +36,9 @@ impl Identity {
         let now = self.bus.now();
         let alive = move |session: &Session| session.user_id == user_id && session.is_alive(now);
         let Some(session) = self.bus.load_admitting(session_id, alive).await? else { return Ok(false) };
-        let user = self.bus.load::<User>(user_id).await?.state;
-        Ok(user.honours_session(session_id, session.epoch))
+        // It may have been opened after a change of password that this node has not heard of.
+        let honours = move |user: &User| user.honours_session(session_id, session.epoch);
+        Ok(self.bus.load_admitting(user_id, honours).await?.is_some())
     }
 
     /// The user's role in the organization, if they are a member.
