@@ -16,7 +16,7 @@ mod samples;
 
 pub use api_key::{ApiKey, ApiKeyCommand, ApiKeyError, ApiKeyEvent};
 pub use external::{ExternalAccount, ExternalSubject, Issuer, ProviderName};
-pub use holdings::{Held, Holdings, HoldingsCommand, HoldingsError, HoldingsEvent};
+pub use holdings::{Held, Holdings, HoldingsCommand, HoldingsEvent};
 pub use organization::{Organization, OrganizationCommand, OrganizationError, OrganizationEvent};
 pub use session::{Session, SessionCommand, SessionError, SessionEvent};
 pub use user::{ExternalIdentity, User, UserCommand, UserError, UserEvent, VerificationOccasion};

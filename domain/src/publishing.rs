@@ -28,7 +28,7 @@ pub use media::{
     MediaLibraryError, MediaLibraryEvent,
 };
 pub use post::{Post, PostCommand, PostError, PostEvent, PostStatus};
-pub use posting_month::{PostingMonth, PostingMonthCommand, PostingMonthError, PostingMonthEvent};
+pub use posting_month::{PostingMonth, PostingMonthCommand, PostingMonthEvent};
 pub use posting_schedule::{
     PostingSchedule, PostingScheduleCommand, PostingScheduleError, PostingScheduleEvent,
 };

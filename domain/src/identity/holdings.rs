@@ -9,10 +9,7 @@ use cqrs_es::{Aggregate, event_sink::EventSink};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Refusal, RefusalKind,
-    kernel::{Allowance, ApiKeyId, IntegrationId, QuotaExceeded, named_events},
-};
+use crate::kernel::{Allowance, ApiKeyId, IntegrationId, QuotaExceeded, named_events};
 
 /// The channels and API keys of one organization; its id is the organization's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +45,7 @@ impl Holdings {
         count as u64
     }
 
-    fn decide(&self, command: HoldingsCommand) -> Result<Option<HoldingsEvent>, HoldingsError> {
+    fn decide(&self, command: HoldingsCommand) -> Result<Option<HoldingsEvent>, QuotaExceeded> {
         Ok(match command {
             HoldingsCommand::Add { held, .. } | HoldingsCommand::Note { held } if self.has(held) => None,
             HoldingsCommand::Add { held, allowance } => {
@@ -109,29 +106,11 @@ named_events! {
     ApiKeyRemoved => "identity.holdings.api_key_removed",
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct HoldingsError(#[from] pub QuotaExceeded);
-
-impl Refusal for HoldingsError {
-    fn kind(&self) -> RefusalKind {
-        self.0.kind()
-    }
-
-    fn code(&self) -> &'static str {
-        self.0.code()
-    }
-
-    fn quota(&self) -> Option<&QuotaExceeded> {
-        Some(&self.0)
-    }
-}
-
 impl Aggregate for Holdings {
     const TYPE: &'static str = "identity.holdings";
     type Command = HoldingsCommand;
     type Event = HoldingsEvent;
-    type Error = HoldingsError;
+    type Error = QuotaExceeded;
     type Services = ();
 
     async fn handle(
@@ -139,7 +118,7 @@ impl Aggregate for Holdings {
         command: HoldingsCommand,
         (): &(),
         sink: &EventSink<Self>,
-    ) -> Result<(), HoldingsError> {
+    ) -> Result<(), QuotaExceeded> {
         if let Some(event) = self.decide(command)? {
             sink.write(event, self).await;
         }
@@ -190,8 +169,8 @@ mod tests {
         TestFramework::<Holdings>::with(()).given(events)
     }
 
-    fn full(limit: u64, used: u64) -> HoldingsError {
-        HoldingsError(QuotaExceeded {
+    fn full(limit: u64, used: u64) -> QuotaExceeded {
+        QuotaExceeded {
             quota: Quota::Channels,
             tier: TierName::parse("free").expect("is a name"),
             limit,
@@ -199,7 +178,7 @@ mod tests {
             wanted: 1,
             month: None,
             more_in: None,
-        })
+        }
     }
 
     #[test]

@@ -8,10 +8,7 @@ use cqrs_es::{Aggregate, event_sink::EventSink};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Refusal, RefusalKind,
-    kernel::{Allowance, Month, OrganizationId, PostId, QuotaExceeded, named_events},
-};
+use crate::kernel::{Allowance, Month, OrganizationId, PostId, QuotaExceeded, named_events};
 
 /// The posts of one organization in one month, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,29 +54,11 @@ named_events! {
     PostReleased => "publishing.posting_month.post_released",
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct PostingMonthError(#[from] pub QuotaExceeded);
-
-impl Refusal for PostingMonthError {
-    fn kind(&self) -> RefusalKind {
-        self.0.kind()
-    }
-
-    fn code(&self) -> &'static str {
-        self.0.code()
-    }
-
-    fn quota(&self) -> Option<&QuotaExceeded> {
-        Some(&self.0)
-    }
-}
-
 impl Aggregate for PostingMonth {
     const TYPE: &'static str = "publishing.posting_month";
     type Command = PostingMonthCommand;
     type Event = PostingMonthEvent;
-    type Error = PostingMonthError;
+    type Error = QuotaExceeded;
     type Services = ();
 
     async fn handle(
@@ -87,12 +66,12 @@ impl Aggregate for PostingMonth {
         command: PostingMonthCommand,
         (): &(),
         sink: &EventSink<Self>,
-    ) -> Result<(), PostingMonthError> {
+    ) -> Result<(), QuotaExceeded> {
         let event = match command {
             PostingMonthCommand::Count { organization, month, post, allowance } => {
-                allowance.check(self.posts, 1).map_err(|exceeded| {
-                    PostingMonthError(QuotaExceeded { month: Some(month.clone()), ..exceeded })
-                })?;
+                allowance
+                    .check(self.posts, 1)
+                    .map_err(|exceeded| QuotaExceeded { month: Some(month.clone()), ..exceeded })?;
                 PostingMonthEvent::PostCounted { organization_id: organization, month, post_id: post }
             }
             // It was scheduled before anybody counted.
