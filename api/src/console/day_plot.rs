@@ -5,16 +5,8 @@ use std::fmt::Write as _;
 use chrono::NaiveDate;
 use maud::{Markup, html};
 
-use super::plot::{nice_step, round, short};
+use super::plot::{BOTTOM, HEIGHT, LEFT, LINES, RIGHT, TOP, WIDTH, nice_step, round, short};
 
-const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 190.0;
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = 14.0;
-const TOP: f64 = 22.0;
-const BOTTOM: f64 = 26.0;
-/// Horizontal gridlines, about.
-const LINES: f64 = 4.0;
 /// Days that are named at the axis, at most.
 const TICKS_MAX: usize = 6;
 /// Of its day's width, a bar takes so much.

@@ -6,16 +6,16 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 use maud::{Markup, html};
 
-const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 190.0;
-const LEFT: f64 = 44.0;
-const RIGHT: f64 = 14.0;
-const TOP: f64 = 22.0;
-const BOTTOM: f64 = 26.0;
+pub(super) const WIDTH: f64 = 480.0;
+pub(super) const HEIGHT: f64 = 190.0;
+pub(super) const LEFT: f64 = 44.0;
+pub(super) const RIGHT: f64 = 14.0;
+pub(super) const TOP: f64 = 22.0;
+pub(super) const BOTTOM: f64 = 26.0;
 /// Seconds that one point of a plot stands for.
 const BIN_S: i64 = 5;
 /// Horizontal gridlines, about.
-const LINES: f64 = 4.0;
+pub(super) const LINES: f64 = 4.0;
 /// Points further apart than this are not joined: nobody looked in between.
 const GAP: TimeDelta = TimeDelta::seconds(15);
 
